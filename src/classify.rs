@@ -1,0 +1,247 @@
+//! The only place that decides what an errno means: a pure function of the
+//! operation, the number and the platform's table.
+
+use crate::platform::{HOST, Interrupted, Platform, QueueEvent};
+use crate::{Errno, Interest, Io};
+
+/// An operation, as far as its errnos mean something of their own.
+///
+/// Not every function of this crate has one: `recv_with` is a `Recv`. The names
+/// ending in `Unix` are the same system call with an `AF_UNIX` address, whose
+/// errnos mean something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Op {
+    /// `read` and `readv`.
+    Read,
+    /// `write` and `writev`.
+    Write,
+    /// `recv`, `recvfrom` and `recvmsg`.
+    Recv,
+    /// `send` and `sendmsg`; `sendto` with an address that is not `AF_UNIX`.
+    Send,
+    /// `sendto` and `sendmsg` of a datagram to a named `AF_UNIX` address.
+    SendToUnix,
+    /// `accept`.
+    Accept,
+    /// `connect` to an address that is not `AF_UNIX`.
+    Connect,
+    /// `connect` to an `AF_UNIX` address.
+    ConnectUnix,
+    /// `poll`.
+    Poll,
+}
+
+/// What a failed call means for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The call did nothing, and readiness for [`Op::interest`] is the signal to
+    /// go on. After `connect`: the attempt is under way, and readiness is the
+    /// signal for `finish_connect`.
+    WouldBlock,
+    /// A signal came first: call again.
+    Interrupted,
+    /// This connection of the queue is gone, the next may be well: call again at
+    /// once.
+    TryNext,
+    /// Something ran out, and no event will tell when there is more: call again
+    /// after a pause. Polling for it is a busy loop, or a wait without end.
+    BackOff,
+    /// The call failed, for the reason that the errno gives.
+    Failed,
+}
+
+impl Op {
+    /// The readiness to wait for when this operation would block.
+    ///
+    /// Empty for [`Op::Poll`], which is itself the wait.
+    ///
+    /// ```
+    /// use wouldblock::{Interest, Op};
+    ///
+    /// assert_eq!(Op::Accept.interest(), Interest::READABLE);
+    /// assert_eq!(Op::Connect.interest(), Interest::WRITABLE);
+    /// ```
+    #[inline]
+    pub const fn interest(self) -> Interest {
+        match self {
+            Self::Read | Self::Recv | Self::Accept => Interest::READABLE,
+            Self::Write | Self::Send | Self::SendToUnix | Self::Connect | Self::ConnectUnix => {
+                Interest::WRITABLE
+            }
+            Self::Poll => Interest::empty(),
+        }
+    }
+
+    /// What an errno of this operation means on this host: for a caller that
+    /// holds an [`Io::Err`].
+    ///
+    /// ```
+    /// use wouldblock::{Errno, Op, Outcome};
+    ///
+    /// // accept without a descriptor left: the connection stays queued and the
+    /// // listener stays ready, so stop accepting for a while.
+    /// assert_eq!(Op::Accept.outcome(Errno::MFILE), Outcome::BackOff);
+    /// assert_eq!(Op::Recv.outcome(Errno::CONNRESET), Outcome::Failed);
+    /// ```
+    #[inline]
+    pub const fn outcome(self, errno: Errno) -> Outcome {
+        classify(self, errno.raw_os_error(), HOST)
+    }
+}
+
+impl<T> Io<T> {
+    /// The answer of a call that was made without this crate.
+    ///
+    /// An errno alone does not say whether it means would-block, so this wants
+    /// the operation too. `EINTR` stays an `Err`.
+    ///
+    /// ```
+    /// use wouldblock::{Errno, Io, Op};
+    ///
+    /// // EAGAIN from recv: wait. From connect: nothing was started.
+    /// let again = || Err::<usize, _>(Errno::AGAIN);
+    /// assert_eq!(Io::from_result(Op::Recv, again()), Io::WouldBlock);
+    /// assert_eq!(Io::from_result(Op::Connect, again()), Io::Err(Errno::AGAIN));
+    /// ```
+    #[inline]
+    pub fn from_result(op: Op, result: Result<T, Errno>) -> Self {
+        match result {
+            Ok(value) => Self::Ready(value),
+            Err(errno) => match op.outcome(errno) {
+                Outcome::WouldBlock => Self::WouldBlock,
+                _ => Self::Err(errno),
+            },
+        }
+    }
+}
+
+/// What errno `raw` of operation `op` means on `platform`.
+///
+/// The law: an errno is [`Outcome::WouldBlock`] if it says that the call did
+/// nothing and that readiness for the operation's interest is the platform's
+/// signal to go on. An errno known to come with a descriptor that is ready at
+/// once, or never will be, has another outcome. This is a rule about the
+/// mapping and no promise about the next `poll`: readiness can be spurious, so
+/// loops call again in non-blocking mode.
+///
+/// | op | `WouldBlock` | `Interrupted` | `TryNext` | `BackOff` |
+/// |---|---|---|---|---|
+/// | `Read`, `Recv` | EAGAIN | EINTR | | |
+/// | `Write`, `Send` | EAGAIN | EINTR | | ENOBUFS, ENOMEM |
+/// | `SendToUnix` | EAGAIN where [the queue's event arrives](Platform::unix_queue_event) | EINTR | | ENOBUFS, ENOMEM; EAGAIN elsewhere |
+/// | `Accept` | EAGAIN | EINTR | ECONNABORTED, EPROTO, [network errors](Platform::accept_network_errors) | EMFILE, ENFILE, ENOBUFS, ENOMEM |
+/// | `Connect` | EINPROGRESS, EALREADY, EINTR | | | EAGAIN, ENOBUFS, ENOMEM |
+/// | `ConnectUnix` | EINPROGRESS, EALREADY; EINTR where [the attempt goes on](Platform::unix_connect_interrupted) | EINTR elsewhere | | EAGAIN, ENOBUFS, ENOMEM |
+/// | `Poll` | | EINTR | | EAGAIN, ENOMEM |
+///
+/// EAGAIN stands for both of its names, EAGAIN and EWOULDBLOCK. Everything that
+/// a row does not name is [`Outcome::Failed`]; the columns are asked from left
+/// to right, should a table use a number twice.
+///
+/// It is total: any `i32` has an outcome, and nothing panics. Numbers are
+/// `i32`, not [`Errno`], because a foreign table's numbers need not fit into the
+/// host's.
+///
+/// # Corners
+///
+/// - `recv`'s ENOBUFS is `Failed`: a netlink socket lost messages, and the next
+///   `recv` works.
+/// - `connect`'s EISCONN is `Failed`: the peer may be another one.
+/// - `accept`'s EOPNOTSUPP is `Failed`: a UDP socket answers it for ever.
+/// - On a *blocking* descriptor, EAGAIN may be `SO_RCVTIMEO` running out.
+///
+/// # Examples
+///
+/// What a full `AF_UNIX` backlog means on another system than this one:
+///
+/// ```
+/// use wouldblock::{Op, Outcome, classify, platform::ALL};
+///
+/// let linux = ALL.iter().find(|table| table.name == "linux").unwrap();
+/// assert_eq!(classify(Op::ConnectUnix, linux.eagain, linux), Outcome::BackOff);
+/// // 11 is EAGAIN on Linux, and EDEADLK on a BSD.
+/// let freebsd = ALL.iter().find(|table| table.name == "freebsd").unwrap();
+/// assert_eq!(classify(Op::Recv, 11, freebsd), Outcome::Failed);
+/// ```
+///
+/// # References
+///
+/// [POSIX, XSH 2.3 Error Numbers](https://pubs.opengroup.org/onlinepubs/9799919799/functions/V2_chap02.html#tag_16_03)
+/// and the ERRORS section of each call; the tables in [`platform`](crate::platform)
+/// name the source of every difference.
+#[doc(alias = "errno")]
+#[inline]
+pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
+    // Compared, not matched: the two names are one number on most systems, and
+    // two patterns of one value do not compile cleanly.
+    let again = raw == platform.eagain || raw == platform.ewouldblock;
+    let would_block = match op {
+        Op::Read | Op::Recv | Op::Write | Op::Send | Op::Accept => again,
+        Op::SendToUnix => again && queue_event_arrives(platform),
+        Op::Connect => under_way(raw, platform) || raw == platform.eintr,
+        Op::ConnectUnix => {
+            under_way(raw, platform) || raw == platform.eintr && unix_attempt_goes_on(platform)
+        }
+        Op::Poll => false,
+    };
+    if would_block {
+        return Outcome::WouldBlock;
+    }
+    if raw == platform.eintr {
+        return Outcome::Interrupted;
+    }
+    if matches!(op, Op::Accept) && connection_is_gone(raw, platform) {
+        return Outcome::TryNext;
+    }
+    let back_off = match op {
+        Op::Read | Op::Recv => false,
+        Op::Write | Op::Send => no_memory(raw, platform),
+        Op::Accept => no_descriptor(raw, platform) || no_memory(raw, platform),
+        Op::SendToUnix | Op::Connect | Op::ConnectUnix => again || no_memory(raw, platform),
+        Op::Poll => again || raw == platform.enomem,
+    };
+    if back_off {
+        Outcome::BackOff
+    } else {
+        Outcome::Failed
+    }
+}
+
+const fn under_way(raw: i32, platform: &Platform) -> bool {
+    raw == platform.einprogress || raw == platform.ealready
+}
+
+const fn no_memory(raw: i32, platform: &Platform) -> bool {
+    raw == platform.enobufs || raw == platform.enomem
+}
+
+const fn no_descriptor(raw: i32, platform: &Platform) -> bool {
+    raw == platform.emfile || raw == platform.enfile
+}
+
+const fn queue_event_arrives(platform: &Platform) -> bool {
+    matches!(platform.unix_queue_event, QueueEvent::Arrives)
+}
+
+const fn unix_attempt_goes_on(platform: &Platform) -> bool {
+    matches!(
+        platform.unix_connect_interrupted,
+        Interrupted::GoesOn | Interrupted::Unknown
+    )
+}
+
+const fn connection_is_gone(raw: i32, platform: &Platform) -> bool {
+    if raw == platform.econnaborted || raw == platform.eproto {
+        return true;
+    }
+    let mut i = 0;
+    while i < platform.accept_network_errors.len() {
+        if raw == platform.accept_network_errors[i] {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}

@@ -1,0 +1,248 @@
+//! [`Io`], the answer of every call. Knows no errno and makes no system call.
+
+use core::task::Poll;
+
+use crate::Errno;
+
+/// What a non-blocking call answered.
+///
+/// There are three answers and no others, and a `match` has to name them all:
+/// that is the point of the type.
+///
+/// | variant | it means | go on by |
+/// |---|---|---|
+/// | `Ready(value)` | the call did what it was asked to, perhaps in part | using the value |
+/// | `WouldBlock` | it did nothing, and readiness says when to call again | [`poll`](crate::poll()) for [`Op::interest`](crate::Op::interest) |
+/// | `Err(errno)` | it failed | [`Op::outcome`](crate::Op::outcome), which tells a retry from a failure |
+///
+/// For `connect`, `WouldBlock` means that the attempt is under way; for `poll`,
+/// that the time ran out with nothing ready. The exact rule is in
+/// [`classify`](crate::classify).
+///
+/// # The three meanings of `Ready(0)`
+///
+/// For a call that received or read, a count of 0 is one of these, and only the
+/// caller knows which:
+///
+/// 1. **end of file**: the peer closed or shut down its side of a stream. It
+///    stays so; a loop that calls again spins.
+/// 2. **an empty message**: a datagram or a sequenced packet of no bytes. It is
+///    not the end of anything.
+/// 3. **an empty buffer**: the caller asked for no bytes. Systems differ here;
+///    see [`recv`](crate::recv()).
+///
+/// # For layers above
+///
+/// A layer that buffers, encrypts or frames must not invent `WouldBlock`: who
+/// receives one waits for the kernel's readiness, and where the missing bytes
+/// are not the kernel's, that event never comes. Pass on the one that the
+/// descriptor gave, or answer with a type of your own. For the same reason
+/// there is no conversion from an errno alone; [`Io::from_result`] wants to know
+/// which operation failed.
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{Io, RecvFlags, recv, set_nonblocking};
+/// use std::os::unix::net::UnixStream;
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// set_nonblocking(&ours, true)?;
+///
+/// let mut buf = [0; 64];
+/// match recv(&ours, &mut buf, RecvFlags::empty()) {
+///     Io::Ready(0) => println!("the peer has closed"),
+///     Io::Ready(n) => println!("{n} bytes: {:?}", &buf[..n]),
+///     Io::WouldBlock => println!("nothing yet"),
+///     Io::Err(errno) => return Err(errno.into()),
+/// }
+/// # drop(theirs);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "a call that would block did nothing: match on the answer, and wait before calling again"]
+#[doc(alias = "BlockingIOError")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Io<T = usize> {
+    /// The call succeeded, with this value: for most calls a number of bytes.
+    Ready(T),
+    /// The call did nothing now; readiness for its interest says when to go on.
+    #[doc(alias = "EAGAIN")]
+    #[doc(alias = "EWOULDBLOCK")]
+    WouldBlock,
+    /// The call failed, for this reason.
+    ///
+    /// Never one that means would-block, whatever its number: an `EAGAIN` in
+    /// here came with a descriptor for which waiting is wrong, and
+    /// [`Op::outcome`](crate::Op::outcome) says what is right instead.
+    Err(Errno),
+}
+
+impl<T> Io<T> {
+    /// Whether the call succeeded.
+    #[inline]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready(_))
+    }
+
+    /// Whether the call would have blocked.
+    #[inline]
+    pub const fn is_would_block(&self) -> bool {
+        matches!(self, Self::WouldBlock)
+    }
+
+    /// Whether the call failed.
+    #[inline]
+    pub const fn is_err(&self) -> bool {
+        matches!(self, Self::Err(_))
+    }
+
+    /// The value, if the call succeeded.
+    #[inline]
+    pub fn ready(self) -> Option<T> {
+        match self {
+            Self::Ready(value) => Some(value),
+            Self::WouldBlock | Self::Err(_) => None,
+        }
+    }
+
+    /// The errno, if the call failed.
+    #[inline]
+    pub fn err(self) -> Option<Errno> {
+        match self {
+            Self::Err(errno) => Some(errno),
+            Self::Ready(_) | Self::WouldBlock => None,
+        }
+    }
+
+    /// Applies `f` to the value, if there is one.
+    ///
+    /// ```
+    /// # use wouldblock::Io;
+    /// assert_eq!(Io::Ready(2).map(|n| n * 8), Io::Ready(16));
+    /// assert_eq!(Io::<usize>::WouldBlock.map(|n| n * 8), Io::WouldBlock);
+    /// ```
+    #[inline]
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Io<U> {
+        match self {
+            Self::Ready(value) => Io::Ready(f(value)),
+            Self::WouldBlock => Io::WouldBlock,
+            Self::Err(errno) => Io::Err(errno),
+        }
+    }
+
+    /// Goes on with `f` if the call succeeded.
+    ///
+    /// ```
+    /// # use wouldblock::Io;
+    /// let half = |n: usize| if n % 2 == 0 { Io::Ready(n / 2) } else { Io::WouldBlock };
+    /// assert_eq!(Io::Ready(8).and_then(half), Io::Ready(4));
+    /// assert_eq!(Io::Ready(7).and_then(half), Io::WouldBlock);
+    /// ```
+    #[inline]
+    pub fn and_then<U>(self, f: impl FnOnce(T) -> Io<U>) -> Io<U> {
+        match self {
+            Self::Ready(value) => f(value),
+            Self::WouldBlock => Io::WouldBlock,
+            Self::Err(errno) => Io::Err(errno),
+        }
+    }
+
+    /// `Ok(Some(value))`, `Ok(None)` for would-block, or the errno: the form for
+    /// the `?` operator.
+    ///
+    /// ```
+    /// # use wouldblock::{Errno, Io};
+    /// # fn example(answer: Io) -> Result<(), Errno> {
+    /// if let Some(n) = answer.into_result()? {
+    ///     println!("{n} bytes");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # example(Io::WouldBlock).unwrap();
+    /// ```
+    #[inline]
+    pub fn into_result(self) -> Result<Option<T>, Errno> {
+        match self {
+            Self::Ready(value) => Ok(Some(value)),
+            Self::WouldBlock => Ok(None),
+            Self::Err(errno) => Err(errno),
+        }
+    }
+
+    /// Registers no waker: this only turns would-block into `Poll::Pending`, and
+    /// whoever returns that from a `Future` has to have arranged to be woken.
+    ///
+    /// ```
+    /// # use wouldblock::{Errno, Io};
+    /// use std::task::Poll;
+    ///
+    /// assert_eq!(Io::Ready(3).into_poll(), Poll::Ready(Ok(3)));
+    /// assert_eq!(Io::<usize>::WouldBlock.into_poll(), Poll::Pending);
+    /// ```
+    #[inline]
+    pub fn into_poll(self) -> Poll<Result<T, Errno>> {
+        match self {
+            Self::Ready(value) => Poll::Ready(Ok(value)),
+            Self::WouldBlock => Poll::Pending,
+            Self::Err(errno) => Poll::Ready(Err(errno)),
+        }
+    }
+
+    /// The answer as [`std::io`] reports it.
+    ///
+    /// Only `WouldBlock` becomes [`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock).
+    /// An `Err` whose errno std would decode to that kind, such as `connect`'s
+    /// `EAGAIN` for a full backlog, becomes
+    /// [`ErrorKind::ResourceBusy`](std::io::ErrorKind::ResourceBusy) without a
+    /// raw errno, because code above would otherwise wait for an event that
+    /// does not come. Any other `Err` keeps its errno. Nothing is allocated.
+    ///
+    /// ```
+    /// # use wouldblock::{Errno, Io};
+    /// use std::io::ErrorKind;
+    ///
+    /// let kind = |answer: Io| answer.into_io_result().unwrap_err().kind();
+    /// assert_eq!(kind(Io::WouldBlock), ErrorKind::WouldBlock);
+    /// assert_eq!(kind(Io::Err(Errno::AGAIN)), ErrorKind::ResourceBusy);
+    /// assert_eq!(kind(Io::Err(Errno::CONNRESET)), ErrorKind::ConnectionReset);
+    /// ```
+    #[cfg(feature = "std")]
+    #[inline]
+    pub fn into_io_result(self) -> std::io::Result<T> {
+        use std::io::{Error, ErrorKind};
+        match self {
+            Self::Ready(value) => Ok(value),
+            Self::WouldBlock => Err(ErrorKind::WouldBlock.into()),
+            Self::Err(errno) => {
+                let error = Error::from(errno);
+                match error.kind() {
+                    ErrorKind::WouldBlock => Err(ErrorKind::ResourceBusy.into()),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+}
+
+impl<T> From<Io<T>> for Result<Option<T>, Errno> {
+    #[inline]
+    fn from(answer: Io<T>) -> Self {
+        answer.into_result()
+    }
+}
+
+impl<T> From<Io<T>> for Poll<Result<T, Errno>> {
+    #[inline]
+    fn from(answer: Io<T>) -> Self {
+        answer.into_poll()
+    }
+}
+
+/// See [`Io::into_io_result`].
+#[cfg(feature = "std")]
+impl<T> From<Io<T>> for std::io::Result<T> {
+    #[inline]
+    fn from(answer: Io<T>) -> Self {
+        answer.into_io_result()
+    }
+}

@@ -1,0 +1,266 @@
+//! Non-blocking mode: asking for it, setting it, and a type that has it.
+
+use rustix::fd::AsFd;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use crate::Errno;
+
+/// `fcntl(fd, F_SETFL, …)`—Switches non-blocking mode on or off.
+///
+/// One system call if the mode is right already, two if it is changed. Other
+/// status flags are kept. Returns `Err` with the errno of `fcntl`; some
+/// descriptors refuse (see below).
+///
+/// The flag belongs to the *open file description*, not to the descriptor:
+/// every duplicate of it, here or in another process that inherited it, changes
+/// with it. Setting it on standard input changes it for the shell, too. For a
+/// descriptor that others share, use [`ModeGuard`], or
+/// [`RecvFlags::DONTWAIT`](crate::RecvFlags::DONTWAIT) for one call.
+///
+/// # Platform notes
+///
+/// | system | refuses with |
+/// |---|---|
+/// | Linux | EBADF for an `O_PATH` descriptor |
+/// | macOS | ENOTTY for a kqueue, a POSIX semaphore or shared memory, and for a pseudo-terminal master before its slave is open |
+/// | FreeBSD | ENOTTY for a process descriptor, a message queue, a semaphore |
+///
+/// On macOS and FreeBSD the bit stays changed although the call failed; ask
+/// [`is_nonblocking`]. Regular files and block devices accept the mode and
+/// ignore it: they never would block.
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{is_nonblocking, set_nonblocking};
+/// use std::os::unix::net::UnixStream;
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// set_nonblocking(&ours, true)?;
+/// assert!(is_nonblocking(&ours)?);
+/// assert!(!is_nonblocking(&theirs)?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/fcntl.html),
+/// [Linux](https://man7.org/linux/man-pages/man2/F_GETFL.2const.html)
+#[doc(alias = "O_NONBLOCK")]
+#[doc(alias = "fcntl")]
+#[doc(alias = "FIONBIO")]
+#[doc(alias = "setblocking")]
+#[inline]
+pub fn set_nonblocking<Fd: AsFd>(fd: Fd, nonblocking: bool) -> Result<(), Errno> {
+    change(&fd, nonblocking).map(drop)
+}
+
+/// `fcntl(fd, F_GETFL)`—Tells whether a descriptor is in non-blocking mode.
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/fcntl.html)
+#[doc(alias = "O_NONBLOCK")]
+#[doc(alias = "F_GETFL")]
+#[inline]
+pub fn is_nonblocking<Fd: AsFd>(fd: Fd) -> Result<bool, Errno> {
+    Ok(fcntl_getfl(fd)?.contains(OFlags::NONBLOCK))
+}
+
+/// Returns whether the mode had to be changed.
+fn change<Fd: AsFd>(fd: &Fd, nonblocking: bool) -> Result<bool, Errno> {
+    let flags = fcntl_getfl(fd)?;
+    let wanted = if nonblocking {
+        flags | OFlags::NONBLOCK
+    } else {
+        flags - OFlags::NONBLOCK
+    };
+    // Not only to save a call: character devices on macOS and the BSDs may
+    // refuse even a change to what they are.
+    if flags == wanted {
+        return Ok(false);
+    }
+    fcntl_setfl(fd, wanted)?;
+    Ok(true)
+}
+
+/// A descriptor in non-blocking mode, with the operations as methods.
+///
+/// It can be made only by setting the mode, so a function that takes one need
+/// not ask. `F` is an owned socket, or a reference to one.
+///
+/// That the mode *stays* is not in this type's power: the flag is shared through
+/// `dup` and `fork`, and whoever holds a duplicate can clear it. Dropping or
+/// unwrapping the value leaves the mode as it is; [`ModeGuard`] restores it.
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{Io, NonBlocking, RecvFlags};
+/// use std::os::unix::net::UnixStream;
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// let ours = NonBlocking::new(ours)?;
+/// assert_eq!(ours.recv(&mut [0; 8], RecvFlags::empty()), Io::WouldBlock);
+/// # drop(theirs);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias = "O_NONBLOCK")]
+#[derive(Debug)]
+pub struct NonBlocking<F> {
+    fd: F,
+}
+
+impl<F: AsFd> NonBlocking<F> {
+    /// Sets the mode and wraps the descriptor, or hands it back with the errno.
+    ///
+    /// ```
+    /// use wouldblock::{NonBlocking, Refused};
+    /// # use std::os::unix::net::UnixStream;
+    /// # let (socket, _peer) = UnixStream::pair()?;
+    /// match NonBlocking::new(socket) {
+    ///     Ok(socket) => drop(socket),
+    ///     Err(Refused { fd, errno }) => eprintln!("{fd:?} stays as it was: {errno}"),
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn new(fd: F) -> Result<Self, Refused<F>> {
+        match set_nonblocking(&fd, true) {
+            Ok(()) => Ok(Self { fd }),
+            Err(errno) => Err(Refused { fd, errno }),
+        }
+    }
+}
+
+impl<F> NonBlocking<F> {
+    /// The descriptor.
+    #[inline]
+    pub const fn get_ref(&self) -> &F {
+        &self.fd
+    }
+
+    /// The descriptor, still in non-blocking mode.
+    #[inline]
+    pub fn into_inner(self) -> F {
+        self.fd
+    }
+}
+
+impl<F: AsFd> AsFd for NonBlocking<F> {
+    #[inline]
+    fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl TryFrom<rustix::fd::OwnedFd> for NonBlocking<rustix::fd::OwnedFd> {
+    type Error = Refused<rustix::fd::OwnedFd>;
+
+    #[inline]
+    fn try_from(fd: rustix::fd::OwnedFd) -> Result<Self, Self::Error> {
+        Self::new(fd)
+    }
+}
+
+/// A descriptor that refused non-blocking mode, and why.
+#[derive(Debug)]
+pub struct Refused<F> {
+    /// The descriptor, handed back.
+    pub fd: F,
+    /// What `fcntl` answered.
+    pub errno: Errno,
+}
+
+impl<F> From<Refused<F>> for Errno {
+    #[inline]
+    fn from(refused: Refused<F>) -> Self {
+        refused.errno
+    }
+}
+
+#[cfg(feature = "std")]
+impl<F> From<Refused<F>> for std::io::Error {
+    #[inline]
+    fn from(refused: Refused<F>) -> Self {
+        refused.errno.into()
+    }
+}
+
+impl<F> core::fmt::Display for Refused<F> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "the descriptor refused non-blocking mode: {}",
+            self.errno
+        )
+    }
+}
+
+impl<F: core::fmt::Debug> core::error::Error for Refused<F> {}
+
+/// Non-blocking mode, or blocking mode, for a while: puts the old mode back when
+/// dropped, if it changed it.
+///
+/// For a descriptor that is not ours alone, such as standard input. Other
+/// holders of the same open file description see the mode while the guard
+/// lives; two guards on one description put back what each of them found, so
+/// drop them in reverse order.
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{ModeGuard, is_nonblocking};
+/// use std::os::unix::net::UnixStream;
+///
+/// let (ours, _theirs) = UnixStream::pair()?;
+/// {
+///     let _guard = ModeGuard::new(&ours, true)?;
+///     assert!(is_nonblocking(&ours)?);
+/// }
+/// assert!(!is_nonblocking(&ours)?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the old mode comes back when this is dropped"]
+pub struct ModeGuard<F: AsFd> {
+    fd: F,
+    /// The mode to put back, if it was changed.
+    before: Option<bool>,
+}
+
+impl<F: AsFd> ModeGuard<F> {
+    /// Switches the mode of `fd` until the guard is dropped.
+    #[inline]
+    pub fn new(fd: F, nonblocking: bool) -> Result<Self, Errno> {
+        let changed = change(&fd, nonblocking)?;
+        let before = changed.then_some(!nonblocking);
+        Ok(Self { fd, before })
+    }
+
+    /// Puts the old mode back now, and says whether that worked. Dropping the
+    /// guard cannot say so.
+    #[inline]
+    pub fn restore(mut self) -> Result<(), Errno> {
+        match self.before.take() {
+            Some(before) => set_nonblocking(&self.fd, before),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<F: AsFd> AsFd for ModeGuard<F> {
+    #[inline]
+    fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl<F: AsFd> Drop for ModeGuard<F> {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            // Nobody is left to tell; `restore` is for who wants to know.
+            let _ = set_nonblocking(&self.fd, before);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `poll`: the wait, and the question without a wait.
+
+use core::time::Duration;
+
+use rustix::event::{PollFd, Timespec};
+use rustix::fd::AsFd;
+
+use crate::platform::host::{CUT_SHORT, INVALID_DESCRIPTOR};
+use crate::platform::{HOST, Platform, PollClock};
+use crate::{Interest, Io, NonBlocking, Op, Outcome, Readiness};
+
+/// `poll(fds, timeout)`—Waits until a descriptor is ready, once.
+///
+/// - `Ready(n)`: `n` descriptors have something to report; their entries in
+///   `fds` say what, by [`Readiness::from`]. `n` is at least 1.
+/// - `WouldBlock`: the time ran out and nothing was ready. Never early.
+/// - `Err`: `EINTR` if a signal came first: the remaining time is the caller's to
+///   compute. Any other errno as the system gave it;
+///   [`Op::Poll`]`.outcome(errno)` tells a shortage from a mistake. After an
+///   `Err`, the entries say nothing.
+///
+/// `None` waits for ever, a duration of zero only asks. An empty `fds` waits for
+/// the time alone. The same entries may be used again and again.
+///
+/// This is one system call. `Ready` is a hint: the descriptor must be in
+/// non-blocking mode, and the call that follows may still answer `WouldBlock`.
+///
+/// # Timeouts
+///
+/// Any duration may be given. Where the system counts in nanoseconds (Linux,
+/// FreeBSD, DragonFly, Haiku, Hurd, Fuchsia, NetBSD from 10), it is passed as it
+/// is; elsewhere it is rounded up to milliseconds, so that a short one does not
+/// become a busy loop. A duration that is longer than the system takes
+/// ([`Platform::poll_longest`]: 24 days where it counts in milliseconds, 68
+/// years on Linux) waits as long as the system can, and then answers
+/// `Err(EINTR)`, not `WouldBlock`, because the time has not run out.
+///
+/// # Errors
+///
+/// | errno | when |
+/// |---|---|
+/// | EINTR | a signal; even with `SA_RESTART` |
+/// | EINVAL | more entries than the limit of open descriptors |
+/// | ENOMEM, EAGAIN | no kernel memory (EAGAIN on macOS and illumos); pause and call again |
+///
+/// A closed descriptor is no error of the call: its entry reports
+/// [`Readiness::INVALID`].
+///
+/// # Platform notes
+///
+/// | system | difference |
+/// |---|---|
+/// | macOS | `/dev/tty` and other devices report `INVALID`, although they can be read |
+/// | macOS, DragonFly | an empty interest reports nothing, not even a hang-up |
+/// | OpenBSD, DragonFly | a descriptor that cannot be watched is silently never ready |
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{Interest, Io, Readiness, poll};
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
+///
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// let mut fds = [Interest::READABLE.on(&ours)];
+/// assert_eq!(poll(&mut fds, Some(Duration::from_micros(200))), Io::WouldBlock);
+/// theirs.write_all(b"!")?;
+/// assert_eq!(poll(&mut fds, None), Io::Ready(1));
+/// assert!(Readiness::from(&fds[0]).is_readable());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/poll.html),
+/// [Linux](https://man7.org/linux/man-pages/man2/poll.2.html)
+#[doc(alias = "ppoll")]
+#[doc(alias = "select")]
+#[inline]
+pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
+    let (timeout, whole) = match timeout {
+        Some(timeout) => {
+            let (timeout, whole) = in_kernel_units(timeout, HOST);
+            (Timespec::try_from(timeout).ok(), whole)
+        }
+        None => (None, false),
+    };
+    match rustix::event::poll(fds, timeout.as_ref()) {
+        Ok(0) if whole => Io::WouldBlock,
+        Ok(0) => Io::Err(CUT_SHORT),
+        Ok(n) => Io::Ready(n),
+        Err(errno) => Io::Err(errno),
+    }
+}
+
+/// `poll` of one descriptor, without waiting: is it ready now?
+///
+/// - `Ready(readiness)`: for something; `readiness` says for what, and may be
+///   more than `interest` asked for, as hang-ups and errors always are.
+/// - `WouldBlock`: for nothing.
+/// - `Err`: `EBADF` if `poll` cannot watch this descriptor; anything else as the
+///   system gave it. `EINTR` is never returned.
+///
+/// ```
+/// use wouldblock::{Interest, Io, Readiness, ready};
+/// use std::os::unix::net::UnixStream;
+///
+/// let (ours, _theirs) = UnixStream::pair()?;
+/// assert_eq!(ready(&ours, Interest::READABLE), Io::WouldBlock);
+/// assert_eq!(ready(&ours, Interest::WRITABLE), Io::Ready(Readiness::WRITABLE));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias = "poll")]
+#[inline]
+pub fn ready<Fd: AsFd>(fd: Fd, interest: Interest) -> Io<Readiness> {
+    let mut fds = [interest.on(&fd)];
+    loop {
+        match poll(&mut fds, Some(Duration::ZERO)) {
+            Io::Ready(_) => break,
+            Io::WouldBlock => return Io::WouldBlock,
+            Io::Err(errno) => match Op::Poll.outcome(errno) {
+                Outcome::Interrupted => {}
+                _ => return Io::Err(errno),
+            },
+        }
+    }
+    let readiness = Readiness::from(&fds[0]);
+    if readiness.is_invalid() {
+        Io::Err(INVALID_DESCRIPTOR)
+    } else {
+        Io::Ready(readiness)
+    }
+}
+
+impl<F: AsFd> NonBlocking<F> {
+    /// See [`ready()`].
+    #[inline]
+    pub fn ready(&self, interest: Interest) -> Io<Readiness> {
+        ready(self, interest)
+    }
+}
+
+/// The timeout to ask `platform` for, and whether that is all of it.
+#[inline]
+fn in_kernel_units(timeout: Duration, platform: &Platform) -> (Duration, bool) {
+    let longest = Duration::from_secs(platform.poll_longest.unsigned_abs());
+    if timeout > longest {
+        return (longest, false);
+    }
+    match platform.poll_clock {
+        PollClock::Nanoseconds => (timeout, true),
+        PollClock::Milliseconds => {
+            const MILLISECOND: u32 = 1_000_000;
+            let short = match timeout.subsec_nanos() % MILLISECOND {
+                0 => 0,
+                over => MILLISECOND - over,
+            };
+            let rounded = timeout.saturating_add(Duration::from_nanos(short.into()));
+            (rounded.min(longest), true)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::ALL;
+
+    #[test]
+    fn in_kernel_units_of_a_millisecond_clock_rounds_up() {
+        let mut platform = *HOST;
+        platform.poll_clock = PollClock::Milliseconds;
+        let rounded = |nanos| in_kernel_units(Duration::from_nanos(nanos), &platform);
+        assert_eq!(rounded(0), (Duration::ZERO, true));
+        assert_eq!(rounded(1), (Duration::from_millis(1), true));
+        assert_eq!(rounded(1_000_000), (Duration::from_millis(1), true));
+        assert_eq!(rounded(1_000_001), (Duration::from_millis(2), true));
+        assert_eq!(rounded(999_000_001), (Duration::from_secs(1), true));
+    }
+
+    #[test]
+    fn in_kernel_units_of_any_platform_is_never_early_and_always_fits() {
+        for platform in ALL {
+            let longest = Duration::from_secs(platform.poll_longest.unsigned_abs());
+            let nanosecond = Duration::from_nanos(1);
+            for timeout in [
+                Duration::ZERO,
+                nanosecond,
+                Duration::from_micros(999),
+                Duration::from_secs(3600),
+                longest - nanosecond,
+                longest,
+                longest + nanosecond,
+                Duration::MAX - nanosecond,
+                Duration::MAX,
+            ] {
+                let (asked, whole) = in_kernel_units(timeout, platform);
+                let name = platform.name;
+                assert!(asked <= longest, "{name}: {timeout:?}");
+                assert_eq!(whole, asked >= timeout, "{name}: {timeout:?}");
+                assert!(Timespec::try_from(asked).is_ok(), "{name}: {timeout:?}");
+                if platform.poll_clock == PollClock::Milliseconds {
+                    assert_eq!(asked.subsec_nanos() % 1_000_000, 0, "{name}: {timeout:?}");
+                    // What rustix converts to, and the system call takes.
+                    assert!(
+                        i32::try_from(asked.as_millis()).is_ok(),
+                        "{name}: {timeout:?}"
+                    );
+                }
+            }
+        }
+    }
+}

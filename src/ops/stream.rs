@@ -1,0 +1,325 @@
+//! `recv`, `send`, `read` and `write`: bytes in, bytes out.
+
+use core::mem::MaybeUninit;
+
+use rustix::fd::AsFd;
+use rustix::{io, net};
+
+use super::{clamp, clamp_mut, settle, settle_err};
+use crate::platform::HOST;
+use crate::{Io, NonBlocking, Op, RecvFlags, SendFlags};
+
+/// `recv(fd, buf, flags)`—Receives bytes from a socket without waiting.
+///
+/// - `Ready(n)`: `n` bytes are in `buf[..n]`.
+/// - `Ready(0)`: end of file on a stream, an empty message on a datagram or
+///   sequenced-packet socket, or `buf` is empty; see [`Io`].
+/// - `WouldBlock`: nothing has arrived. Wait for
+///   [`Interest::READABLE`](crate::Interest::READABLE).
+/// - `Err`: anything else, passed on unchanged. A reset connection is an `Err`
+///   once and end of file afterwards.
+///
+/// The descriptor must be in non-blocking mode, or `flags` hold
+/// [`RecvFlags::DONTWAIT`]; this function does not change it. In blocking mode
+/// the call may sleep, a signal does not end it, and `WouldBlock` may be
+/// `SO_RCVTIMEO` running out.
+///
+/// A call that a signal interrupts is made again: `EINTR` is never returned.
+/// More bytes than the system takes in one call (2 GiB on macOS) are asked for
+/// up to that limit.
+///
+/// # Platform notes
+///
+/// | system | difference |
+/// |---|---|
+/// | Linux | with an empty `buf` and nothing to receive, `WouldBlock`; elsewhere `Ready(0)`. An empty `buf` takes a waiting datagram off the queue |
+/// | Linux | while a connect is in progress, `WouldBlock`; on illumos `Err(ENOTCONN)` |
+/// | Linux | an `AF_UNIX` peer that closed with unread bytes: `Err(ECONNRESET)` once, then `Ready(0)` |
+/// | OpenBSD | `WouldBlock` with data there, if another thread is inside `recv` on the same socket |
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{Io, RecvFlags, recv, set_nonblocking};
+/// use std::os::unix::net::UnixStream;
+/// use std::io::Write;
+///
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// set_nonblocking(&ours, true)?;
+/// let mut buf = [0; 8];
+/// assert_eq!(recv(&ours, &mut buf, RecvFlags::empty()), Io::WouldBlock);
+/// theirs.write_all(b"hello")?;
+/// assert_eq!(recv(&ours, &mut buf, RecvFlags::empty()), Io::Ready(5));
+/// assert_eq!(&buf[..5], b"hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recv.html),
+/// [Linux](https://man7.org/linux/man-pages/man2/recv.2.html)
+#[inline]
+pub fn recv<Fd: AsFd>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
+    let fd = fd.as_fd();
+    let buf = clamp_mut(buf, HOST);
+    // rustix's two counts differ only for a flag that `to_system` drops, and the
+    // second costs nothing to compute.
+    settle(Op::Recv, || {
+        Ok(net::recv(fd, &mut *buf, flags.to_system())?.1)
+    })
+}
+
+/// Like [`recv()`], into memory that need not be initialised.
+///
+/// `then` is given the bytes that arrived, at the start of `buf`, and its result
+/// is the answer's value. It is not called unless the answer is `Ready`.
+///
+/// ```
+/// use core::mem::MaybeUninit;
+/// use wouldblock::{Io, RecvFlags, recv_with, set_nonblocking};
+/// # use std::os::unix::net::UnixStream;
+/// # use std::io::Write;
+///
+/// # let (ours, mut theirs) = UnixStream::pair()?;
+/// # set_nonblocking(&ours, true)?;
+/// theirs.write_all(b"hello")?;
+/// let mut buf = [MaybeUninit::uninit(); 4096];
+/// let sum = recv_with(&ours, &mut buf, RecvFlags::empty(), |bytes| {
+///     bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>()
+/// });
+/// assert_eq!(sum, Io::Ready(532));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias = "recv")]
+#[inline]
+pub fn recv_with<Fd: AsFd, R>(
+    fd: Fd,
+    buf: &mut [MaybeUninit<u8>],
+    flags: RecvFlags,
+    then: impl FnOnce(&mut [u8]) -> R,
+) -> Io<R> {
+    let fd = fd.as_fd();
+    let buf = clamp_mut(buf, HOST);
+    // Not `settle`: a closure that hands the bytes out cannot be called twice.
+    loop {
+        match net::recv(fd, &mut *buf, flags.to_system()) {
+            Ok(((bytes, _), _)) => return Io::Ready(then(bytes)),
+            Err(errno) => {
+                if let Some(answer) = settle_err(Op::Recv, errno) {
+                    return answer;
+                }
+            }
+        }
+    }
+}
+
+/// `send(fd, buf, flags)`—Sends bytes on a socket without waiting.
+///
+/// - `Ready(n)`: the first `n` bytes of `buf` were taken; on a stream `n` may be
+///   less than `buf.len()`, on a datagram socket it is all or nothing.
+/// - `Ready(0)`: `buf` is empty. A datagram socket sends an empty datagram, a
+///   stream does nothing.
+/// - `WouldBlock`: there is no room. Wait for
+///   [`Interest::WRITABLE`](crate::Interest::WRITABLE).
+/// - `Err`: anything else. [`Op::Send`]`.outcome(errno)` is
+///   [`Outcome::BackOff`](crate::Outcome::BackOff) for ENOBUFS and ENOMEM: no
+///   event tells when the queue has room, so pause, and do not poll.
+///
+/// A peer that is gone is `Err(EPIPE)`, never SIGPIPE: `MSG_NOSIGNAL` is passed
+/// wherever the system has it. [`write()`] cannot promise that.
+///
+/// The descriptor must be in non-blocking mode; this function does not change
+/// it. There is no flag to send on a blocking one without waiting, because macOS
+/// and NetBSD ignore it. `EINTR` is never returned.
+///
+/// # Platform notes
+///
+/// | system | difference |
+/// |---|---|
+/// | the BSDs, macOS | a full `AF_UNIX` datagram queue is `Err(ENOBUFS)`, not `WouldBlock` |
+/// | the BSDs, macOS | while a connect is in progress, `Err(ENOTCONN)`; on Linux `WouldBlock` |
+/// | macOS | more than 2 GiB at once are shortened, where the system would say EINVAL. EPROTOTYPE may be answered while the peer closes: treat it like ECONNRESET |
+/// | macOS before 11 | no `MSG_NOSIGNAL`: set `SO_NOSIGPIPE` on sockets that are not from this crate |
+/// | Redox, VxWorks | no way to suppress SIGPIPE is known |
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{Io, SendFlags, send, set_nonblocking};
+/// use std::os::unix::net::UnixStream;
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// set_nonblocking(&ours, true)?;
+/// assert_eq!(send(&ours, b"hello", SendFlags::empty()), Io::Ready(5));
+/// drop(theirs);
+/// assert!(send(&ours, b"hello", SendFlags::empty()).is_err());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/send.html),
+/// [Linux](https://man7.org/linux/man-pages/man2/send.2.html)
+#[doc(alias = "MSG_NOSIGNAL")]
+#[doc(alias = "SIGPIPE")]
+#[inline]
+pub fn send<Fd: AsFd>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
+    let fd = fd.as_fd();
+    let buf = clamp(buf, HOST);
+    settle(Op::Send, || net::send(fd, buf, flags.to_system(HOST)))
+}
+
+/// `read(fd, buf, len)`—Reads bytes from any descriptor without waiting.
+///
+/// - `Ready(n)`: `n` bytes are in `buf[..n]`.
+/// - `Ready(0)`: end of file (a pipe has no writer), an empty message, or `buf`
+///   is empty.
+/// - `WouldBlock`: nothing to read. Wait for
+///   [`Interest::READABLE`](crate::Interest::READABLE).
+/// - `Err`: anything else, passed on unchanged.
+///
+/// The descriptor must be in non-blocking mode; this function does not change
+/// it. `EINTR` is never returned. Regular files never would block, whatever
+/// their mode.
+///
+/// # Platform notes
+///
+/// A FIFO that was opened without a writer reads as `Ready(0)` until there has
+/// been one, on every system.
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{Io, NonBlocking};
+/// use std::io::Write;
+///
+/// let (reader, mut writer) = std::io::pipe()?;
+/// let reader = NonBlocking::new(reader)?;
+/// let mut buf = [0; 8];
+/// assert_eq!(reader.read(&mut buf), Io::WouldBlock);
+/// writer.write_all(b"hello")?;
+/// assert_eq!(reader.read(&mut buf), Io::Ready(5));
+/// drop(writer);
+/// assert_eq!(reader.read(&mut buf), Io::Ready(0));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/read.html),
+/// [Linux](https://man7.org/linux/man-pages/man2/read.2.html)
+#[inline]
+pub fn read<Fd: AsFd>(fd: Fd, buf: &mut [u8]) -> Io {
+    let fd = fd.as_fd();
+    let buf = clamp_mut(buf, HOST);
+    settle(Op::Read, || io::read(fd, &mut *buf))
+}
+
+/// Like [`read()`], into memory that need not be initialised.
+///
+/// `then` is given the bytes that were read, at the start of `buf`, and its
+/// result is the answer's value. It is not called unless the answer is `Ready`.
+#[doc(alias = "read")]
+#[inline]
+pub fn read_with<Fd: AsFd, R>(
+    fd: Fd,
+    buf: &mut [MaybeUninit<u8>],
+    then: impl FnOnce(&mut [u8]) -> R,
+) -> Io<R> {
+    let fd = fd.as_fd();
+    let buf = clamp_mut(buf, HOST);
+    loop {
+        match io::read(fd, &mut *buf) {
+            Ok((bytes, _)) => return Io::Ready(then(bytes)),
+            Err(errno) => {
+                if let Some(answer) = settle_err(Op::Read, errno) {
+                    return answer;
+                }
+            }
+        }
+    }
+}
+
+/// `write(fd, buf, len)`—Writes bytes to any descriptor without waiting.
+///
+/// - `Ready(n)`: the first `n` bytes of `buf` were taken, perhaps not all.
+/// - `Ready(0)`: `buf` is empty.
+/// - `WouldBlock`: there is no room. Wait for
+///   [`Interest::WRITABLE`](crate::Interest::WRITABLE).
+/// - `Err`: anything else. ENOBUFS and ENOMEM are
+///   [`Outcome::BackOff`](crate::Outcome::BackOff), as for [`send()`].
+///
+/// The descriptor must be in non-blocking mode; this function does not change
+/// it. `EINTR` is never returned.
+///
+/// # SIGPIPE
+///
+/// Writing to a pipe without a reader, or to a socket whose peer is gone, raises
+/// SIGPIPE, which ends a process that does not ignore it (Rust programs do,
+/// libraries called from C may not). No flag of this call prevents that. On a
+/// socket use [`send()`].
+///
+/// # Platform notes
+///
+/// A pipe with room for some bytes may still answer `WouldBlock`: up to
+/// `PIPE_BUF` bytes are written whole or not at all, and Linux counts its room
+/// in pages.
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/write.html),
+/// [Linux](https://man7.org/linux/man-pages/man2/write.2.html)
+#[inline]
+pub fn write<Fd: AsFd>(fd: Fd, buf: &[u8]) -> Io {
+    let fd = fd.as_fd();
+    let buf = clamp(buf, HOST);
+    settle(Op::Write, || io::write(fd, buf))
+}
+
+/// The operations of a stream as methods; see the functions of the same names.
+impl<F: AsFd> NonBlocking<F> {
+    /// See [`recv()`].
+    #[inline]
+    pub fn recv(&self, buf: &mut [u8], flags: RecvFlags) -> Io {
+        recv(self, buf, flags)
+    }
+
+    /// See [`recv_with()`].
+    #[inline]
+    pub fn recv_with<R>(
+        &self,
+        buf: &mut [MaybeUninit<u8>],
+        flags: RecvFlags,
+        then: impl FnOnce(&mut [u8]) -> R,
+    ) -> Io<R> {
+        recv_with(self, buf, flags, then)
+    }
+
+    /// See [`send()`].
+    #[inline]
+    pub fn send(&self, buf: &[u8], flags: SendFlags) -> Io {
+        send(self, buf, flags)
+    }
+
+    /// See [`read()`].
+    #[inline]
+    pub fn read(&self, buf: &mut [u8]) -> Io {
+        read(self, buf)
+    }
+
+    /// See [`read_with()`].
+    #[inline]
+    pub fn read_with<R>(
+        &self,
+        buf: &mut [MaybeUninit<u8>],
+        then: impl FnOnce(&mut [u8]) -> R,
+    ) -> Io<R> {
+        read_with(self, buf, then)
+    }
+
+    /// See [`write()`].
+    #[inline]
+    pub fn write(&self, buf: &[u8]) -> Io {
+        write(self, buf)
+    }
+}

@@ -1,0 +1,186 @@
+//! The host's table, held against the target's own constants while the crate
+//! compiles.
+//!
+//! rustix takes its constants from the system's headers by way of the libc
+//! crate or linux-raw-sys; the tables were typed in from other sources. A
+//! target on which the two disagree does not build, and the message names the
+//! fact.
+
+use rustix::event::PollFlags;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::{ALL, POSIX, Platform};
+
+/// The table of the system that the crate was compiled for.
+///
+/// A constant, so that every decision on it is made by the compiler.
+///
+/// ```
+/// println!("compiled for {}", wouldblock::platform::HOST.name);
+/// ```
+pub const HOST: &Platform = find(env!("WOULDBLOCK_TABLE"));
+
+/// What a wait answers for a descriptor that `poll` calls invalid.
+pub(crate) const INVALID_DESCRIPTOR: Errno = Errno::BADF;
+/// What a wait answers that ended before its time ran out.
+pub(crate) const CUT_SHORT: Errno = Errno::INTR;
+
+const fn find(name: &str) -> &'static Platform {
+    if same(name, POSIX.name) {
+        return &POSIX;
+    }
+    let mut i = 0;
+    while i < ALL.len() {
+        if same(name, ALL[i].name) {
+            return ALL[i];
+        }
+        i += 1;
+    }
+    panic!("select.rs names a table that ALL does not hold")
+}
+
+pub(super) const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// `PollFlags` is signed in one of rustix's backends and unsigned in the other.
+pub(crate) const fn poll_bits(flags: PollFlags) -> u16 {
+    u16::from_ne_bytes(flags.bits().to_ne_bytes())
+}
+
+/// The other way round.
+#[allow(
+    clippy::cast_possible_wrap,
+    reason = "the bits are the same in both, and the type cannot be named"
+)]
+pub(crate) const fn poll_flags(bits: u16) -> PollFlags {
+    PollFlags::from_bits_retain(bits as _)
+}
+
+/// The bits of a rustix flag by its name, or 0 on a target where rustix does
+/// not have it. A constant of that name would need rustix's own cfgs here.
+macro_rules! named_flag {
+    ($flags:ty, $name:literal) => {{
+        let all = <$flags as bitflags::Flags>::FLAGS;
+        let mut bits = 0;
+        let mut i = 0;
+        while i < all.len() {
+            if $crate::platform::host::same(all[i].name(), $name) {
+                bits = all[i].value().bits();
+            }
+            i += 1;
+        }
+        bits
+    }};
+}
+pub(super) use named_flag;
+
+/// Stops the build with a sentence that names the fact.
+macro_rules! hold {
+    ($($fact:ident == $target:expr;)*) => {$(
+        const _: () = assert!(
+            HOST.$fact == $target,
+            concat!("the platform table is wrong for this target: ", stringify!($fact)),
+        );
+    )*};
+}
+
+hold! {
+    eagain == Errno::AGAIN.raw_os_error();
+    ewouldblock == Errno::WOULDBLOCK.raw_os_error();
+    eintr == Errno::INTR.raw_os_error();
+    einprogress == Errno::INPROGRESS.raw_os_error();
+    ealready == Errno::ALREADY.raw_os_error();
+    enobufs == Errno::NOBUFS.raw_os_error();
+    enomem == Errno::NOMEM.raw_os_error();
+    econnaborted == Errno::CONNABORTED.raw_os_error();
+    eproto == Errno::PROTO.raw_os_error();
+    emfile == Errno::MFILE.raw_os_error();
+    enfile == Errno::NFILE.raw_os_error();
+    pollin == poll_bits(PollFlags::IN);
+    pollpri == poll_bits(PollFlags::PRI);
+    pollout == poll_bits(PollFlags::OUT);
+    pollerr == poll_bits(PollFlags::ERR);
+    pollhup == poll_bits(PollFlags::HUP);
+    pollnval == poll_bits(PollFlags::NVAL);
+    pollrdnorm == poll_bits(PollFlags::RDNORM);
+    pollwrnorm == poll_bits(PollFlags::WRNORM);
+}
+
+/// For a flag that rustix may lack although the system has it: where rustix has
+/// it, it is the table's.
+macro_rules! hold_where_known {
+    ($($fact:ident == $flags:ty, $name:literal;)*) => {$(
+        const _: () = {
+            let known = named_flag!($flags, $name);
+            assert!(
+                known == 0 || HOST.$fact as u64 == known as u64 || same(HOST.name, POSIX.name),
+                concat!("the platform table is wrong for this target: ", stringify!($fact)),
+            );
+        };
+    )*};
+}
+
+hold_where_known! {
+    pollrdhup == PollFlags, "RDHUP";
+    msg_nosignal == rustix::net::SendFlags, "NOSIGNAL";
+    msg_cmsg_cloexec == rustix::net::RecvFlags, "CMSG_CLOEXEC";
+}
+
+/// Both flags are passed, or neither: one alone would be a descriptor that is
+/// half of what was promised.
+const fn both_or_neither(fact: u32, nonblock: u32, cloexec: u32) -> bool {
+    fact == 0 || (nonblock != 0 && cloexec != 0 && fact == nonblock | cloexec)
+}
+
+const _: () = {
+    let nonblock = named_flag!(rustix::net::SocketFlags, "NONBLOCK");
+    let cloexec = named_flag!(rustix::net::SocketFlags, "CLOEXEC");
+    assert!(
+        both_or_neither(HOST.accept_flags, nonblock, cloexec),
+        "the platform table is wrong for this target: accept_flags",
+    );
+    assert!(
+        both_or_neither(HOST.socket_flags, nonblock, cloexec),
+        "the platform table is wrong for this target: socket_flags",
+    );
+    assert!(
+        both_or_neither(
+            HOST.pipe_flags,
+            OFlags::NONBLOCK.bits(),
+            OFlags::CLOEXEC.bits()
+        ),
+        "the platform table is wrong for this target: pipe_flags",
+    );
+};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const _: () = {
+    let known = [
+        Errno::NETDOWN,
+        Errno::HOSTDOWN,
+        Errno::NONET,
+        Errno::HOSTUNREACH,
+        Errno::NETUNREACH,
+    ];
+    let mut i = 0;
+    while i < HOST.accept_network_errors.len() {
+        assert!(
+            HOST.accept_network_errors[i] == known[i].raw_os_error(),
+            "the platform table is wrong for this target: accept_network_errors",
+        );
+        i += 1;
+    }
+};

@@ -1,0 +1,235 @@
+//! What to wait for and what came: pure translations of `poll`'s bits.
+
+use bitflags::bitflags;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::AsFd;
+
+use crate::platform::host::{poll_bits, poll_flags};
+use crate::platform::{HOST, Platform};
+
+bitflags! {
+    /// What to wait for.
+    ///
+    /// ```
+    /// use wouldblock::{Interest, Op};
+    ///
+    /// assert_eq!(Op::Recv.interest() | Op::Send.interest(), Interest::READABLE | Interest::WRITABLE);
+    /// ```
+    ///
+    /// An empty interest still reports a hang-up and an error on most systems,
+    /// and nothing at all on macOS and DragonFly.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Interest: u8 {
+        /// Something can be read, received or accepted, or never will be. Where
+        /// the system can report it, also that the peer has shut down its side
+        /// ([`Readiness::READ_CLOSED`]).
+        #[doc(alias = "POLLIN")]
+        const READABLE = 1;
+        /// Something can be written or sent, or never will be; a connection
+        /// attempt has ended.
+        #[doc(alias = "POLLOUT")]
+        const WRITABLE = 1 << 1;
+        /// Something exceptional, such as TCP's urgent byte.
+        #[doc(alias = "POLLPRI")]
+        const PRIORITY = 1 << 2;
+    }
+}
+
+bitflags! {
+    /// What `poll` reported for one descriptor.
+    ///
+    /// The flags are what the kernel said, and kernels say different things for
+    /// the same state: a pipe whose writer has left is `HANG_UP` alone on Linux
+    /// and illumos, `READABLE | HANG_UP` on FreeBSD. Ask
+    /// [`is_readable`](Self::is_readable) and [`is_writable`](Self::is_writable)
+    /// whether a call is worth making; they are right everywhere. Then make the
+    /// call, and let it report the end of file or the error.
+    ///
+    /// | state | Linux | macOS | FreeBSD | NetBSD |
+    /// |---|---|---|---|---|
+    /// | peer shut down its side | READABLE WRITABLE READ_CLOSED | READABLE HANG_UP | READABLE WRITABLE | READABLE WRITABLE |
+    /// | connect refused | WRITABLE ERROR HANG_UP | HANG_UP | HANG_UP | WRITABLE |
+    /// | pipe, writer gone | HANG_UP | READABLE HANG_UP | READABLE HANG_UP | READABLE HANG_UP |
+    /// | pipe, reader gone | WRITABLE ERROR | HANG_UP | HANG_UP | WRITABLE HANG_UP |
+    ///
+    /// ```
+    /// use wouldblock::{Interest, Readiness, poll};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// drop(theirs);
+    /// let mut fds = [Interest::READABLE.on(&ours)];
+    /// assert_eq!(poll(&mut fds, None).ready(), Some(1));
+    /// assert!(Readiness::from(&fds[0]).is_readable());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// Source: POSIX `poll`; the kernels' own `poll` routines, and their recorded
+    /// answers in `tests/data`.
+    #[must_use = "a readiness that is not looked at comes back at once"]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Readiness: u8 {
+        /// Data, a connection or an end of file is waiting.
+        #[doc(alias = "POLLIN")]
+        const READABLE = 1;
+        /// There is room to write, or a connection attempt has ended.
+        #[doc(alias = "POLLOUT")]
+        const WRITABLE = 1 << 1;
+        /// Something exceptional is waiting, such as TCP's urgent byte. Reported
+        /// only where [`Interest::PRIORITY`] was asked for.
+        #[doc(alias = "POLLPRI")]
+        const PRIORITY = 1 << 2;
+        /// The peer has shut down its side; what it sent before can still be
+        /// read. Only on systems that can tell (Linux, FreeBSD from 14,
+        /// illumos), so its absence means nothing.
+        #[doc(alias = "POLLRDHUP")]
+        const READ_CLOSED = 1 << 3;
+        /// The other side has gone. What it sent before can still be read. On
+        /// macOS also reported when only the peer's sending side is shut down,
+        /// so it is no reason to stop writing: let the write say so.
+        #[doc(alias = "POLLHUP")]
+        const HANG_UP = 1 << 4;
+        /// An error is waiting for the next call to report it.
+        #[doc(alias = "POLLERR")]
+        const ERROR = 1 << 5;
+        /// This is no open descriptor, or one that this system's `poll` cannot
+        /// watch (`/dev/tty` on macOS). It is no readiness: `is_readable` and
+        /// `is_writable` are false, and `poll` goes on returning at once until
+        /// the descriptor is taken out.
+        #[doc(alias = "POLLNVAL")]
+        const INVALID = 1 << 6;
+    }
+}
+
+impl Interest {
+    /// The entry for [`poll`](crate::poll()) that waits for this on `fd`.
+    ///
+    /// The entry borrows the descriptor, so that it cannot be closed while it
+    /// is waited for. One entry may be used for any number of calls.
+    #[inline]
+    pub fn on<Fd: AsFd>(self, fd: &Fd) -> PollFd<'_> {
+        PollFd::new(fd, poll_flags(self.to_events(HOST)))
+    }
+
+    /// The `events` bits for this on `platform`.
+    #[inline]
+    #[must_use]
+    pub const fn to_events(self, platform: &Platform) -> u16 {
+        let mut events = 0;
+        if self.contains(Self::READABLE) {
+            // Asking for the peer's shutdown cannot wake a reader for nothing:
+            // it also makes the descriptor readable.
+            events |= platform.pollin | platform.pollrdhup;
+        }
+        if self.contains(Self::WRITABLE) {
+            events |= platform.pollout;
+        }
+        if self.contains(Self::PRIORITY) {
+            events |= platform.pollpri;
+        }
+        events
+    }
+}
+
+impl Readiness {
+    /// Whether it is worth calling `read`, `recv` or `accept` now: there is
+    /// something to read, or the call will report the end or the error.
+    #[inline]
+    #[must_use]
+    pub const fn is_readable(self) -> bool {
+        self.intersects(
+            Self::READABLE
+                .union(Self::READ_CLOSED)
+                .union(Self::HANG_UP)
+                .union(Self::ERROR),
+        )
+    }
+
+    /// Whether it is worth calling `write`, `send` or `finish_connect` now:
+    /// there is room, or the call will report the error.
+    #[inline]
+    #[must_use]
+    pub const fn is_writable(self) -> bool {
+        self.intersects(Self::WRITABLE.union(Self::HANG_UP).union(Self::ERROR))
+    }
+
+    /// Whether something exceptional is waiting.
+    #[inline]
+    #[must_use]
+    pub const fn is_priority(self) -> bool {
+        self.contains(Self::PRIORITY)
+    }
+
+    /// Whether the system reported that the peer shut down its side. False does
+    /// not mean that it has not: only a read that returns 0 tells everywhere.
+    #[inline]
+    #[must_use]
+    pub const fn is_read_closed(self) -> bool {
+        self.contains(Self::READ_CLOSED)
+    }
+
+    /// Whether the other side has hung up.
+    #[inline]
+    #[must_use]
+    pub const fn is_hang_up(self) -> bool {
+        self.contains(Self::HANG_UP)
+    }
+
+    /// Whether an error is waiting for the next call.
+    #[inline]
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        self.contains(Self::ERROR)
+    }
+
+    /// Whether `poll` does not know this descriptor, or cannot watch it.
+    #[inline]
+    #[must_use]
+    pub const fn is_invalid(self) -> bool {
+        self.contains(Self::INVALID)
+    }
+
+    /// What the `revents` bits of `platform` mean. Bits that the table does not
+    /// name are ignored.
+    #[inline]
+    pub const fn from_revents(revents: u16, platform: &Platform) -> Self {
+        let mut readiness = Self::empty();
+        // Any bit of a mask counts: QNX's POLLIN has two.
+        if revents & (platform.pollin | platform.pollrdnorm) != 0 {
+            readiness = readiness.union(Self::READABLE);
+        }
+        if revents & (platform.pollout | platform.pollwrnorm) != 0 {
+            readiness = readiness.union(Self::WRITABLE);
+        }
+        if revents & platform.pollpri != 0 {
+            readiness = readiness.union(Self::PRIORITY);
+        }
+        if revents & platform.pollrdhup != 0 {
+            readiness = readiness.union(Self::READ_CLOSED);
+        }
+        if revents & platform.pollhup != 0 {
+            readiness = readiness.union(Self::HANG_UP);
+        }
+        if revents & platform.pollerr != 0 {
+            readiness = readiness.union(Self::ERROR);
+        }
+        if revents & platform.pollnval != 0 {
+            readiness = readiness.union(Self::INVALID);
+        }
+        readiness
+    }
+}
+
+impl From<PollFlags> for Readiness {
+    #[inline]
+    fn from(revents: PollFlags) -> Self {
+        Self::from_revents(poll_bits(revents), HOST)
+    }
+}
+
+impl From<&PollFd<'_>> for Readiness {
+    #[inline]
+    fn from(fd: &PollFd<'_>) -> Self {
+        Self::from(fd.revents())
+    }
+}
