@@ -1,0 +1,60 @@
+//! DragonFly BSD.
+//!
+//! Numbers: the libc crate 0.2.191, `src/unix/bsd/freebsdlike/dragonfly/mod.rs`,
+//! `src/unix/bsd/freebsdlike/mod.rs` and `src/unix/bsd/mod.rs`. Facts: `sys/kern` of the early
+//! 2010s unless a comment says otherwise; `accept4` and `ppoll` are younger than what was read.
+//!
+//! Quirks:
+//! - `poll` ignores only the descriptor -1 (another negative one is `POLLNVAL`), reports nothing
+//!   where no event was asked, and cuts a list that is too long: `sys/kern/sys_generic.c
+//!   poll_copyin()`, `dopoll()`.
+//! - A full queue of a connected `AF_UNIX` datagram socket is `ENOBUFS`.
+
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+
+/// DragonFly BSD.
+pub(super) const DRAGONFLY: Platform = Platform {
+    name: "dragonfly",
+    // ---- errno numbers ----
+    eagain: 35,
+    ewouldblock: 35,
+    eintr: 4,
+    einprogress: 36,
+    ealready: 37,
+    enobufs: 55,
+    enomem: 12,
+    econnaborted: 53,
+    eproto: 92,
+    emfile: 24,
+    enfile: 23,
+    accept_network_errors: &[], // only Linux reports them
+    // ---- poll bits ----
+    pollin: 0x1,
+    pollpri: 0x2,
+    pollout: 0x4,
+    pollerr: 0x8,
+    pollhup: 0x10,
+    pollnval: 0x20,
+    pollrdnorm: 0x40,
+    pollwrnorm: 0x4, // POLLOUT
+    pollrdhup: 0,    // no such bit
+    // ---- flag bits, as rustix can pass them ----
+    msg_nosignal: 0x400,
+    msg_cmsg_cloexec: 0x1000,
+    accept_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC
+    socket_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC: socketpair(2)
+    pipe_flags: 0x4 | 0x2_0000,              // O_NONBLOCK | O_CLOEXEC
+    // ---- facts that change what the crate does ----
+    so_nosigpipe: true, // `sys/kern/uipc_syscalls.c kern_sendmsg()`
+    accept_mode: AcceptMode::Inherited, // `sys/kern/uipc_syscalls.c kern_accept()`
+    // a full queue is ENOBUFS, never EAGAIN: `sys/kern/uipc_usrreq.c uipc_send()`
+    unix_queue_event: QueueEvent::Arrives,
+    unix_connect_interrupted: Interrupted::GoesOn, // `sys/kern/uipc_syscalls.c kern_connect()`
+    poll_clock: PollClock::Nanoseconds,            // ppoll
+    // what a millisecond count holds; `sys/kern/kern_event.c kern_kevent()` sleeps an hour at a
+    // time and takes more, but `sys_ppoll()` was not read
+    poll_longest: 2_147_483,
+    // EINVAL only above SSIZE_MAX: `sys/kern/sys_generic.c sys_read()`, `sys_write()`
+    io_max: usize::MAX,
+    iov_max: 1024, // IOV_MAX
+};

@@ -1,0 +1,59 @@
+//! Emscripten: WebAssembly with a POSIX layer in JavaScript.
+//!
+//! Numbers: the libc crate 0.2.191, `src/unix/linux_like/emscripten/mod.rs` and
+//! `src/unix/linux_like/mod.rs`. The errno numbers follow the alphabet, as in WASI; the rest is
+//! musl's.
+//!
+//! Quirks: sockets are always non-blocking underneath (WebSockets, or Node's sockets). The flags
+//! of `socket`, `accept4`, `recv` and `send` are dropped by the releases of 2025
+//! (`src/lib/libsyscall.js`); later code looks at `SOCK_NONBLOCK` and `MSG_DONTWAIT`. So the mode
+//! is set afterwards here.
+//!
+//! Unknown: what `pipe2` does with its flags, and everything that is marked so.
+
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+
+/// Emscripten.
+pub(super) const EMSCRIPTEN: Platform = Platform {
+    name: "emscripten",
+    // ---- errno numbers ----
+    eagain: 6,
+    ewouldblock: 6,
+    eintr: 27,
+    einprogress: 26,
+    ealready: 7,
+    enobufs: 42,
+    enomem: 48,
+    econnaborted: 13,
+    eproto: 65,
+    emfile: 33,
+    enfile: 41,
+    accept_network_errors: &[], // only Linux reports them
+    // ---- poll bits ----
+    pollin: 0x1,
+    pollpri: 0x2,
+    pollout: 0x4,
+    pollerr: 0x8,
+    pollhup: 0x10,
+    pollnval: 0x20,
+    pollrdnorm: 0x40,
+    pollwrnorm: 0x100,
+    pollrdhup: 0, // the libc crate has 0x2000, rustix's `PollFlags` has no such bit here
+    // ---- flag bits, as rustix can pass them ----
+    msg_nosignal: 0x4000, // accepted and dropped: `src/lib/libsyscall.js __syscall_sendto()`
+    // accepted and dropped: `src/lib/libsyscall.js __syscall_recvmsg()`
+    msg_cmsg_cloexec: 0x4000_0000,
+    accept_flags: 0, // dropped: `src/lib/libsyscall.js __syscall_accept4()`
+    socket_flags: 0, // `socket` is not known to honour them
+    pipe_flags: 0,   // unknown: nobody has read it
+    // ---- facts that change what the crate does ----
+    so_nosigpipe: false,
+    accept_mode: AcceptMode::Unknown, // unknown: nobody has read it
+    unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
+    unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
+    poll_clock: PollClock::Milliseconds,
+    // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
+    poll_longest: 2_147_483,
+    io_max: 0x7fff_fffe, // unknown: nobody has read it; a short count is always a legal answer
+    iov_max: 1024,       // UIO_MAXIOV, `src/unix/linux_like/mod.rs`
+};

@@ -1,0 +1,136 @@
+//! Linux: the generic numbering, the two older ABIs that differ, and Android.
+//!
+//! Numbers: the libc crate 0.2.191, `src/unix/linux_like` (`mod.rs`,
+//! `linux_l4re_shared.rs`, `linux/gnu/b32/{mips,sparc}/mod.rs`,
+//! `linux/arch`), the same as the kernel's
+//! `include/uapi/asm-generic/errno.h` and, for the two others,
+//! `arch/{mips,sparc}/include/uapi/asm`. Facts marked *measured* were measured
+//! on Linux 6.18; `tests/live_*.rs` measures them again on the machine at hand.
+//!
+//! The tables are chosen by architecture as well as by system: MIPS and SPARC
+//! have errno numbers, flags and poll bits of their own.
+
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+
+/// Every architecture but MIPS and SPARC.
+pub(super) const LINUX: Platform = Platform {
+    name: "linux",
+
+    eagain: 11,
+    ewouldblock: 11,
+    eintr: 4,
+    einprogress: 115,
+    ealready: 114,
+    enobufs: 105,
+    enomem: 12,
+    econnaborted: 103,
+    eproto: 71,
+    emfile: 24,
+    enfile: 23,
+    // accept(2), "Error handling": these are the new socket's pending errors.
+    // Of the page's list EPROTO has a field of its own; EOPNOTSUPP is left out
+    // because a listener that cannot accept (UDP) answers it, and ENOPROTOOPT
+    // because no kernel source for it was found.
+    accept_network_errors: &[
+        100, // ENETDOWN
+        112, // EHOSTDOWN
+        64,  // ENONET
+        113, // EHOSTUNREACH
+        101, // ENETUNREACH
+    ],
+
+    pollin: 0x1,
+    pollpri: 0x2,
+    pollout: 0x4,
+    pollerr: 0x8,
+    pollhup: 0x10,
+    pollnval: 0x20,
+    pollrdnorm: 0x40,
+    pollwrnorm: 0x100,
+    pollrdhup: 0x2000,
+
+    msg_nosignal: 0x4000,
+    msg_cmsg_cloexec: 0x4000_0000,
+    accept_flags: 0x800 | 0x8_0000, // accept4 since Linux 2.6.28: accept(2)
+    socket_flags: 0x800 | 0x8_0000, // since Linux 2.6.27: socket(2)
+    pipe_flags: 0x800 | 0x8_0000,   // pipe2 since Linux 2.6.27: pipe(2)
+
+    so_nosigpipe: false,                 // there is no such option
+    accept_mode: AcceptMode::Blocking,   // accept(2), "Linux notes"; measured
+    unix_queue_event: QueueEvent::Never, // measured: POLLOUT at once
+    unix_connect_interrupted: Interrupted::NothingStarted, // net/unix/af_unix.c unix_stream_connect()
+    poll_clock: PollClock::Nanoseconds,                    // ppoll(2), since Linux 2.6.16
+    // Any non-negative 64-bit value is taken (fs/select.c
+    // poll_select_set_timeout()); this is what a 32-bit time_t holds, which
+    // rustix's 32-bit backends fall back on.
+    poll_longest: i32::MAX as i64,
+    // The kernel shortens larger requests itself, to 0x7ffff000: read(2), send
+    // and recv by lib/iov_iter.c import_ubuf().
+    io_max: usize::MAX,
+    iov_max: 1024, // include/uapi/linux/uio.h UIO_MAXIOV
+};
+
+/// MIPS in every width and byte order.
+pub(super) const LINUX_MIPS: Platform = Platform {
+    name: "linux-mips",
+
+    einprogress: 150,
+    ealready: 149,
+    enobufs: 132,
+    econnaborted: 130,
+    accept_network_errors: &[
+        127, // ENETDOWN
+        147, // EHOSTDOWN
+        64,  // ENONET
+        148, // EHOSTUNREACH
+        128, // ENETUNREACH
+    ],
+
+    pollwrnorm: 0x4,
+
+    accept_flags: 0x80 | 0x8_0000,
+    socket_flags: 0x80 | 0x8_0000,
+    pipe_flags: 0x80 | 0x8_0000,
+    ..LINUX
+};
+
+/// SPARC in both widths, whose numbers are those of SunOS 4 and the BSDs.
+pub(super) const LINUX_SPARC: Platform = Platform {
+    name: "linux-sparc",
+
+    einprogress: 36,
+    ealready: 37,
+    enobufs: 55,
+    econnaborted: 53,
+    eproto: 86,
+    accept_network_errors: &[
+        50, // ENETDOWN
+        64, // EHOSTDOWN
+        80, // ENONET
+        65, // EHOSTUNREACH
+        51, // ENETUNREACH
+    ],
+
+    pollwrnorm: 0x4,
+    pollrdhup: 0x800,
+
+    accept_flags: 0x4000 | 0x40_0000,
+    socket_flags: 0x4000 | 0x40_0000,
+    pipe_flags: 0x4000 | 0x40_0000,
+    ..LINUX
+};
+
+/// Android, which is Linux with another C library.
+pub(super) const LINUX_ANDROID: Platform = Platform {
+    name: "linux-android",
+    ..LINUX
+};
+
+/// Android on 32-bit x86.
+pub(super) const LINUX_ANDROID_X86: Platform = Platform {
+    name: "linux-android-x86",
+    // Its seccomp profile kills a process that calls accept4: mio issue 1445,
+    // and mio's `src/sys/unix/tcp.rs accept()`.
+    accept_flags: 0,
+    ..LINUX
+};

@@ -1,0 +1,66 @@
+//! OpenBSD.
+//!
+//! Numbers: the libc crate 0.2.191, `src/unix/bsd/netbsdlike/openbsd/mod.rs`,
+//! `src/unix/bsd/netbsdlike/mod.rs` and `src/unix/bsd/mod.rs`. Facts: `sys/kern` of 6.x and 7.x.
+//!
+//! Quirks:
+//! - `O_NONBLOCK` is passed down as `MSG_DONTWAIT`, so `send` and `recv` answer `EAGAIN` also
+//!   while another thread holds the buffer's lock: `sys/kern/uipc_syscalls.c sendit()`,
+//!   `sys/kern/uipc_socket.c sosend()`.
+//! - There is no `SO_NOSIGPIPE`: `write` to a closed stream raises `SIGPIPE`, `send` with
+//!   `MSG_NOSIGNAL` does not.
+//! - The kernel has `ppoll`, but rustix calls `poll` here.
+//! - A refused connection is `POLLHUP` alone; a file that `poll` cannot watch is ignored:
+//!   `sys/kern/sys_generic.c ppollregister_evts()`.
+
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+
+/// OpenBSD.
+pub(super) const OPENBSD: Platform = Platform {
+    name: "openbsd",
+    // ---- errno numbers ----
+    eagain: 35,
+    ewouldblock: 35,
+    eintr: 4,
+    einprogress: 36,
+    ealready: 37,
+    enobufs: 55,
+    enomem: 12,
+    econnaborted: 53,
+    eproto: 95,
+    emfile: 24,
+    enfile: 23,
+    accept_network_errors: &[], // only Linux reports them
+    // ---- poll bits ----
+    pollin: 0x1,
+    pollpri: 0x2,
+    pollout: 0x4,
+    pollerr: 0x8,
+    pollhup: 0x10,
+    pollnval: 0x20,
+    pollrdnorm: 0x40,
+    pollwrnorm: 0x4, // POLLOUT
+    pollrdhup: 0,    // no such bit
+    // ---- flag bits, as rustix can pass them ----
+    msg_nosignal: 0x400,
+    msg_cmsg_cloexec: 0x800,
+    accept_flags: 0x4000 | 0x8000, // SOCK_NONBLOCK | SOCK_CLOEXEC
+    // SOCK_NONBLOCK | SOCK_CLOEXEC: `sys/kern/uipc_syscalls.c sys_socketpair()`
+    socket_flags: 0x4000 | 0x8000,
+    pipe_flags: 0x4 | 0x1_0000, // O_NONBLOCK | O_CLOEXEC
+    // ---- facts that change what the crate does ----
+    so_nosigpipe: false, // no such option
+    // SOCK_NONBLOCK_INHERIT: `sys/kern/uipc_syscalls.c doaccept()`
+    accept_mode: AcceptMode::Inherited,
+    // a full queue is ENOBUFS, never EAGAIN: `sys/kern/uipc_usrreq.c uipc_dgram_send()`; EAGAIN
+    // comes from the buffer's lock, which is soon free
+    unix_queue_event: QueueEvent::Arrives,
+    // SS_ISCONNECTING is kept: `sys/kern/uipc_syscalls.c sys_connect()`
+    unix_connect_interrupted: Interrupted::GoesOn,
+    poll_clock: PollClock::Milliseconds,
+    // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
+    poll_longest: 2_147_483,
+    // EINVAL only above SSIZE_MAX: `sys/kern/sys_generic.c dofileread()`, `dofilewrite()`
+    io_max: usize::MAX,
+    iov_max: 1024, // IOV_MAX
+};
