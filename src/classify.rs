@@ -52,6 +52,9 @@ pub enum Outcome {
     Failed,
 }
 
+static_assertions::assert_impl_all!(Op: Copy, Send, Sync, Unpin, core::hash::Hash);
+static_assertions::assert_impl_all!(Outcome: Copy, Send, Sync, Unpin, core::hash::Hash);
+
 impl Op {
     /// The readiness to wait for when this operation would block.
     ///

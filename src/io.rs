@@ -77,6 +77,11 @@ pub enum Io<T = usize> {
     Err(Errno),
 }
 
+// Two words: cheap enough to return by value from every call.
+static_assertions::const_assert!(size_of::<Io>() <= 16);
+static_assertions::assert_impl_all!(Io: Copy, Send, Sync, Unpin, core::hash::Hash);
+static_assertions::assert_not_impl_any!(Io<rustix::fd::OwnedFd>: Clone);
+
 impl<T> Io<T> {
     /// Whether the call succeeded.
     #[inline]

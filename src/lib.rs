@@ -1,5 +1,7 @@
 //! Non-blocking I/O on every Unix, with *would block* as a value.
 #![no_std]
+#![forbid(unsafe_code)]
+#![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
 #[cfg(feature = "std")]
 extern crate std;

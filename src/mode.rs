@@ -111,6 +111,9 @@ pub struct NonBlocking<F> {
     fd: F,
 }
 
+static_assertions::assert_impl_all!(NonBlocking<rustix::fd::OwnedFd>: Send, Sync, Unpin);
+static_assertions::assert_impl_all!(ModeGuard<rustix::fd::OwnedFd>: Send, Sync, Unpin);
+
 impl<F: AsFd> NonBlocking<F> {
     /// Sets the mode and wraps the descriptor, or hands it back with the errno.
     ///

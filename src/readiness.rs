@@ -101,6 +101,9 @@ bitflags! {
     }
 }
 
+static_assertions::assert_impl_all!(Interest: Copy, Send, Sync, Unpin, core::hash::Hash);
+static_assertions::assert_impl_all!(Readiness: Copy, Send, Sync, Unpin, core::hash::Hash);
+
 impl Interest {
     /// The entry for [`poll`](crate::poll()) that waits for this on `fd`.
     ///

@@ -1,0 +1,112 @@
+//! Non-blocking mode on real descriptors.
+
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use wouldblock::{
+    Errno, Io, ModeGuard, NonBlocking, Refused, is_nonblocking, read, set_nonblocking,
+};
+
+#[test]
+fn set_nonblocking_changes_the_mode_and_keeps_other_flags() {
+    let file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(tempfile::NamedTempFile::new().unwrap().path());
+    let file = file.unwrap();
+    let before = rustix::fs::fcntl_getfl(&file).unwrap();
+    assert!(before.contains(rustix::fs::OFlags::APPEND));
+    set_nonblocking(&file, true).unwrap();
+    assert_eq!(is_nonblocking(&file), Ok(true));
+    assert!(
+        rustix::fs::fcntl_getfl(&file)
+            .unwrap()
+            .contains(rustix::fs::OFlags::APPEND)
+    );
+    set_nonblocking(&file, false).unwrap();
+    assert_eq!(rustix::fs::fcntl_getfl(&file).unwrap(), before);
+}
+
+#[test]
+fn set_nonblocking_on_a_duplicate_changes_the_original() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let duplicate = ours.try_clone().unwrap();
+    set_nonblocking(&duplicate, true).unwrap();
+    assert_eq!(is_nonblocking(&ours), Ok(true));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn set_nonblocking_refused_fails_with_the_errno() {
+    use rustix::fs::{Mode, OFlags, open};
+    let path_only = open("/", OFlags::PATH, Mode::empty()).unwrap();
+    assert_eq!(set_nonblocking(&path_only, true), Err(Errno::BADF));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nonblocking_new_refused_hands_the_descriptor_back() {
+    use rustix::fs::{Mode, OFlags, open};
+    let path_only: OwnedFd = open("/", OFlags::PATH, Mode::empty()).unwrap();
+    let number = path_only.as_raw_fd();
+    let refused: Refused<OwnedFd> = NonBlocking::try_from(path_only).unwrap_err();
+    assert_eq!(refused.fd.as_raw_fd(), number);
+    assert_eq!(refused.errno, Errno::BADF);
+    assert!(refused.to_string().contains("refused non-blocking mode"));
+    assert_eq!(Errno::from(refused), Errno::BADF);
+}
+
+#[test]
+fn nonblocking_of_a_reference_and_of_an_owned_descriptor_both_work() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let borrowed = NonBlocking::new(&ours).unwrap();
+    assert_eq!(borrowed.read(&mut [0; 8]), Io::WouldBlock);
+    let owned = NonBlocking::try_from(OwnedFd::from(theirs)).unwrap();
+    assert_eq!(owned.read(&mut [0; 8]), Io::WouldBlock);
+    assert_eq!(is_nonblocking(owned.into_inner()), Ok(true));
+    assert_eq!(borrowed.get_ref().as_raw_fd(), ours.as_raw_fd());
+}
+
+#[test]
+fn mode_guard_restores_the_mode_that_it_changed() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    {
+        let guard = ModeGuard::new(&ours, true).unwrap();
+        assert_eq!(read(&guard, &mut [0; 8]), Io::WouldBlock);
+    }
+    assert_eq!(is_nonblocking(&ours), Ok(false));
+    theirs.write_all(b"!").unwrap();
+    assert_eq!(read(&ours, &mut [0; 8]), Io::Ready(1));
+}
+
+#[test]
+fn mode_guard_that_changed_nothing_restores_nothing() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    drop(ModeGuard::new(&ours, true).unwrap());
+    assert_eq!(is_nonblocking(&ours), Ok(true));
+    ModeGuard::new(&ours, true).unwrap().restore().unwrap();
+    assert_eq!(is_nonblocking(&ours), Ok(true));
+}
+
+#[test]
+fn mode_guard_for_blocking_mode_restores_non_blocking() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    let guard = ModeGuard::new(ours.as_fd(), false).unwrap();
+    assert_eq!(is_nonblocking(&ours), Ok(false));
+    assert_eq!(guard.restore(), Ok(()));
+    assert_eq!(is_nonblocking(&ours), Ok(true));
+}
+
+#[test]
+fn mode_guards_dropped_in_reverse_order_leave_the_first_mode() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let outer = ModeGuard::new(&ours, true).unwrap();
+    let inner = ModeGuard::new(&ours, false).unwrap();
+    drop(inner);
+    assert_eq!(is_nonblocking(&ours), Ok(true));
+    drop(outer);
+    assert_eq!(is_nonblocking(&ours), Ok(false));
+}
