@@ -12,7 +12,7 @@ use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use common::wait_for;
+use common::{pipe, wait_for};
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, recv, send,
     set_nonblocking,
@@ -80,7 +80,7 @@ fn leak_a_peek_offset_past_the_data_polls_readable() {
 
 #[test]
 fn leak_a_one_page_pipe_with_room_polls_as_not_writable() {
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = pipe();
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
     let writer = NonBlocking::new(writer).unwrap();
     let reader = NonBlocking::new(reader).unwrap();

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::{fill, reset, tcp_pair, thread_cpu_time, wait_for, within_deadline};
+use common::{fill, pipe, reset, tcp_pair, thread_cpu_time, wait_for, within_deadline};
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, PollFd, Readiness, RecvFlags, poll, ready, recv,
     set_nonblocking,
@@ -256,7 +256,7 @@ fn readiness_of_a_listener_is_the_queued_connection() {
 
 #[test]
 fn readiness_of_a_pipe_without_a_reader_is_writable() {
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = pipe();
     let writer = NonBlocking::new(writer).unwrap();
     fill(|buf| writer.write(buf));
     assert_eq!(writer.ready(Interest::WRITABLE), Io::WouldBlock);

@@ -2,12 +2,13 @@
 
 mod common;
 
-use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::fs::File;
+use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use common::{fill, reset, tcp_pair, wait_for, within_deadline};
+use common::{fill, pipe, reset, tcp_pair, wait_for, within_deadline};
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, read, read_with, ready,
     recv, recv_with, send, set_nonblocking, write,
@@ -20,13 +21,13 @@ fn stream_pair() -> (NonBlocking<UnixStream>, UnixStream) {
     (NonBlocking::new(ours).unwrap(), theirs)
 }
 
-fn read_end() -> (NonBlocking<PipeReader>, PipeWriter) {
-    let (reader, writer) = std::io::pipe().unwrap();
+fn read_end() -> (NonBlocking<File>, File) {
+    let (reader, writer) = pipe();
     (NonBlocking::new(reader).unwrap(), writer)
 }
 
-fn write_end() -> (PipeReader, NonBlocking<PipeWriter>) {
-    let (reader, writer) = std::io::pipe().unwrap();
+fn write_end() -> (File, NonBlocking<File>) {
+    let (reader, writer) = pipe();
     (reader, NonBlocking::new(writer).unwrap())
 }
 
@@ -294,7 +295,7 @@ fn send_to_a_peer_that_is_gone_fails_with_epipe() {
 
 #[test]
 fn every_operation_on_the_wrong_kind_of_descriptor_fails_and_names_it() {
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = pipe();
     assert_eq!(recv(&reader, &mut [0; 8], NONE), Io::Err(Errno::NOTSOCK));
     assert_eq!(
         send(&writer, b"?", SendFlags::empty()),

@@ -193,7 +193,8 @@ pub fn send<Fd: AsFd>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
 /// use wouldblock::{Io, NonBlocking};
 /// use std::io::Write;
 ///
-/// let (reader, mut writer) = std::io::pipe()?;
+/// let (reader, writer) = rustix::pipe::pipe()?;
+/// let mut writer = std::fs::File::from(writer);
 /// let reader = NonBlocking::new(reader)?;
 /// let mut buf = [0; 8];
 /// assert_eq!(reader.read(&mut buf), Io::WouldBlock);
