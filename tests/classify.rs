@@ -1,0 +1,335 @@
+//! The classifier against the mapping typed a second time: every table, every
+//! operation, every number. And which target gets which table.
+
+use std::collections::BTreeSet;
+
+use wouldblock::platform::{
+    ALL, AcceptMode, HOST, Interrupted, POSIX, Platform, PollClock, QueueEvent,
+};
+use wouldblock::{Op, Outcome, classify};
+
+// build.rs compiles this file too; the library sees only its answer.
+#[path = "../src/platform/select.rs"]
+mod select;
+
+// ---- the oracle ----
+
+/// What stands in the cells of the mapping; EAGAIN is both of its names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[rustfmt::skip]
+enum Errno {
+    Again, AgainWhereTheEventArrives, AgainElsewhere,
+    Intr, IntrWhereTheAttemptGoesOn, IntrElsewhere,
+    InProgress, Already, NoBufs, NoMem, ConnAborted, Proto, NetworkErrors, MFile, NFile,
+}
+use Errno::*;
+
+struct Row {
+    op: Op,
+    would_block: &'static [Errno],
+    interrupted: &'static [Errno],
+    try_next: &'static [Errno],
+    back_off: &'static [Errno],
+}
+
+#[rustfmt::skip]
+const MAPPING: [Row; 9] = [
+    Row { op: Op::Read,        would_block: &[Again],                                          interrupted: &[Intr],          try_next: &[],                                  back_off: &[] },
+    Row { op: Op::Recv,        would_block: &[Again],                                          interrupted: &[Intr],          try_next: &[],                                  back_off: &[] },
+    Row { op: Op::Write,       would_block: &[Again],                                          interrupted: &[Intr],          try_next: &[],                                  back_off: &[NoBufs, NoMem] },
+    Row { op: Op::Send,        would_block: &[Again],                                          interrupted: &[Intr],          try_next: &[],                                  back_off: &[NoBufs, NoMem] },
+    Row { op: Op::SendToUnix,  would_block: &[AgainWhereTheEventArrives],                      interrupted: &[Intr],          try_next: &[],                                  back_off: &[NoBufs, NoMem, AgainElsewhere] },
+    Row { op: Op::Accept,      would_block: &[Again],                                          interrupted: &[Intr],          try_next: &[ConnAborted, Proto, NetworkErrors], back_off: &[MFile, NFile, NoBufs, NoMem] },
+    Row { op: Op::Connect,     would_block: &[InProgress, Already, Intr],                      interrupted: &[],              try_next: &[],                                  back_off: &[Again, NoBufs, NoMem] },
+    Row { op: Op::ConnectUnix, would_block: &[InProgress, Already, IntrWhereTheAttemptGoesOn], interrupted: &[IntrElsewhere], try_next: &[],                                  back_off: &[Again, NoBufs, NoMem] },
+    Row { op: Op::Poll,        would_block: &[],                                               interrupted: &[Intr],          try_next: &[],                                  back_off: &[Again, NoMem] },
+];
+
+fn numbers(errno: Errno, table: &Platform) -> Vec<i32> {
+    // An unknown fact takes the path that is right either way: a timer for the
+    // queue, finishing for the connection attempt.
+    let arrives = table.unix_queue_event == QueueEvent::Arrives;
+    let goes_on = table.unix_connect_interrupted != Interrupted::NothingStarted;
+    match errno {
+        AgainWhereTheEventArrives if !arrives => vec![],
+        AgainElsewhere if arrives => vec![],
+        Again | AgainWhereTheEventArrives | AgainElsewhere => vec![table.eagain, table.ewouldblock],
+        IntrWhereTheAttemptGoesOn if !goes_on => vec![],
+        IntrElsewhere if goes_on => vec![],
+        Intr | IntrWhereTheAttemptGoesOn | IntrElsewhere => vec![table.eintr],
+        InProgress => vec![table.einprogress],
+        Already => vec![table.ealready],
+        NoBufs => vec![table.enobufs],
+        NoMem => vec![table.enomem],
+        ConnAborted => vec![table.econnaborted],
+        Proto => vec![table.eproto],
+        NetworkErrors => table.accept_network_errors.to_vec(),
+        MFile => vec![table.emfile],
+        NFile => vec![table.enfile],
+    }
+}
+
+/// Where one number stands in two columns of a row, the left one counts.
+fn expected(row: &Row, raw: i32, table: &Platform) -> Outcome {
+    let columns = [
+        (row.would_block, Outcome::WouldBlock),
+        (row.interrupted, Outcome::Interrupted),
+        (row.try_next, Outcome::TryNext),
+        (row.back_off, Outcome::BackOff),
+    ];
+    for (cell, outcome) in columns {
+        if cell
+            .iter()
+            .any(|&errno| numbers(errno, table).contains(&raw))
+        {
+            return outcome;
+        }
+    }
+    Outcome::Failed
+}
+
+// ---- what is asked ----
+
+/// A system that does not exist: no two of its numbers are the same, none is
+/// anybody's, and half of them are negative, as Haiku's are.
+fn invented() -> Platform {
+    let mut table = *HOST;
+    table.name = "invented";
+    for (number, field) in (70_001..).zip(FIELDS) {
+        *field(&mut table) = if number % 2 == 0 { number } else { -number };
+    }
+    table.accept_network_errors = &[70_100, i32::MIN, i32::MAX];
+    table
+}
+
+#[rustfmt::skip]
+const FIELDS: [fn(&mut Platform) -> &mut i32; 11] = [
+    |t| &mut t.eagain, |t| &mut t.ewouldblock, |t| &mut t.eintr, |t| &mut t.einprogress,
+    |t| &mut t.ealready, |t| &mut t.enobufs, |t| &mut t.enomem, |t| &mut t.econnaborted,
+    |t| &mut t.eproto, |t| &mut t.emfile, |t| &mut t.enfile,
+];
+
+fn every_table() -> impl Iterator<Item = Platform> {
+    ALL.iter().map(|&&table| table).chain([POSIX, invented()])
+}
+
+fn every_table_and_op() -> impl Iterator<Item = (Platform, Op)> {
+    every_table().flat_map(|table| MAPPING.map(|row| (table, row.op)))
+}
+
+/// The numbers that any table names, and their neighbours, with which a table
+/// may have confused them.
+fn numbers_of_note() -> BTreeSet<i32> {
+    let mut raws = BTreeSet::from([i32::MIN, i32::MAX]);
+    for mut table in every_table() {
+        raws.extend(table.accept_network_errors);
+        raws.extend(FIELDS.map(|field| *field(&mut table)));
+    }
+    let neighbours = |&raw: &i32| [raw.saturating_sub(1), raw, raw.saturating_add(1)];
+    raws.iter().flat_map(neighbours).collect()
+}
+
+/// Asks for every operation and number, and says which one has another answer.
+#[track_caller]
+fn assert_all(table: &Platform, raws: &BTreeSet<i32>, answer: impl Fn(&Row, i32) -> Outcome) {
+    for row in &MAPPING {
+        for &raw in raws {
+            let what = (table.name, row.op, raw);
+            assert_eq!(classify(row.op, raw, table), answer(row, raw), "{what:?}");
+        }
+    }
+}
+
+// ---- the mapping ----
+
+#[test]
+fn classify_every_table_operation_and_number_agrees_with_the_mapping() {
+    let mut raws = numbers_of_note();
+    raws.extend(-1..=4096);
+    for table in every_table() {
+        assert_all(&table, &raws, |row, raw| expected(row, raw, &table));
+    }
+}
+
+#[test]
+fn classify_every_combination_of_facts_agrees_with_the_mapping() {
+    use Interrupted::{GoesOn, NothingStarted};
+    let raws = numbers_of_note();
+    for mut table in every_table() {
+        for event in [QueueEvent::Arrives, QueueEvent::Never, QueueEvent::Unknown] {
+            for interrupted in [GoesOn, NothingStarted, Interrupted::Unknown] {
+                table.unix_queue_event = event;
+                table.unix_connect_interrupted = interrupted;
+                assert_all(&table, &raws, |row, raw| expected(row, raw, &table));
+            }
+        }
+    }
+}
+
+#[test]
+fn classify_number_used_twice_agrees_with_the_mapping() {
+    for one in FIELDS {
+        for other in FIELDS {
+            let mut table = invented();
+            let raw = *other(&mut table);
+            *one(&mut table) = raw;
+            assert_all(&table, &[raw].into(), |row, raw| expected(row, raw, &table));
+        }
+    }
+}
+
+/// A mistake made twice, here and in the classifier, would agree with itself;
+/// so a few cells are written out.
+#[test]
+fn classify_on_linux_gives_the_literal_outcome() {
+    use Outcome::{BackOff, Failed, Interrupted, TryNext, WouldBlock};
+    #[rustfmt::skip]
+    let cells = [
+        (Op::Read, 11, WouldBlock), (Op::Send, 11, WouldBlock), (Op::SendToUnix, 11, BackOff),
+        (Op::Connect, 115, WouldBlock), (Op::Connect, 11, BackOff), (Op::Connect, 4, WouldBlock),
+        (Op::ConnectUnix, 11, BackOff), (Op::ConnectUnix, 4, Interrupted), (Op::Connect, 106, Failed),
+        (Op::Accept, 103, TryNext), (Op::Accept, 113, TryNext), (Op::Accept, 24, BackOff),
+        (Op::Accept, 95, Failed), (Op::Send, 105, BackOff), (Op::Recv, 105, Failed),
+    ];
+    for name in ["linux", "linux-android", "linux-android-x86"] {
+        let table = ALL.iter().find(|table| table.name == name).expect(name);
+        for (op, raw, outcome) in cells {
+            assert_eq!(classify(op, raw, table), outcome, "{name} {op:?} {raw}");
+        }
+    }
+}
+
+// ---- laws ----
+
+#[test]
+fn classify_in_a_constant_is_evaluated_by_the_compiler() {
+    const OUTCOME: Outcome = classify(Op::Recv, HOST.eagain, HOST);
+    assert_eq!(OUTCOME, Outcome::WouldBlock);
+}
+
+#[test]
+fn classify_would_block_implies_an_interest_and_so_never_comes_from_poll() {
+    let raws = numbers_of_note();
+    for (table, op) in every_table_and_op() {
+        let blocks = |&raw: &i32| classify(op, raw, &table) == Outcome::WouldBlock;
+        let lawful = !op.interest().is_empty() || !raws.iter().any(blocks);
+        assert!(lawful, "{} {op:?}", table.name);
+    }
+    // By the same law, no errno of poll's is a would-block.
+    assert!(Op::Poll.interest().is_empty());
+}
+
+#[test]
+fn classify_both_names_of_eagain_have_one_outcome() {
+    for (table, op) in every_table_and_op() {
+        let outcomes = [table.eagain, table.ewouldblock].map(|raw| classify(op, raw, &table));
+        assert_eq!(outcomes[0], outcomes[1], "{} {op:?}", table.name);
+        assert_ne!(outcomes[0], Outcome::Failed, "{} {op:?}", table.name);
+        if matches!(op, Op::Connect | Op::ConnectUnix) {
+            assert_eq!(outcomes[0], Outcome::BackOff, "{} {op:?}", table.name);
+        }
+    }
+}
+
+#[test]
+fn classify_reads_no_field_but_the_errnos_and_the_two_unix_facts() {
+    #[rustfmt::skip]
+    let changes: [fn(&mut Platform); 23] = [
+        |t| t.name = "another", |t| t.so_nosigpipe ^= true,
+        |t| t.pollin ^= !0, |t| t.pollpri ^= !0, |t| t.pollout ^= !0, |t| t.pollerr ^= !0,
+        |t| t.pollhup ^= !0, |t| t.pollnval ^= !0, |t| t.pollrdnorm ^= !0,
+        |t| t.pollwrnorm ^= !0, |t| t.pollrdhup ^= !0, |t| t.msg_nosignal ^= !0,
+        |t| t.msg_cmsg_cloexec ^= !0, |t| t.accept_flags ^= !0, |t| t.socket_flags ^= !0,
+        |t| t.pipe_flags ^= !0, |t| t.poll_longest ^= !0, |t| t.io_max ^= !0, |t| t.iov_max ^= !0,
+        |t| t.accept_mode = AcceptMode::Inherited, |t| t.accept_mode = AcceptMode::Blocking,
+        |t| t.poll_clock = PollClock::Nanoseconds, |t| t.poll_clock = PollClock::Milliseconds,
+    ];
+    let raws = numbers_of_note();
+    for table in every_table() {
+        for change in changes {
+            let mut changed = table;
+            change(&mut changed);
+            assert_all(&changed, &raws, |row, raw| classify(row.op, raw, &table));
+        }
+    }
+}
+
+// ---- the tables ----
+
+fn names<'a>(tables: impl IntoIterator<Item = &'a &'static Platform>) -> Vec<&'static str> {
+    tables.into_iter().map(|table| table.name).collect()
+}
+
+#[test]
+fn all_names_are_unique_and_the_usual_ones() {
+    let mut names = names(ALL);
+    names.sort_unstable();
+    #[rustfmt::skip]
+    assert_eq!(names, [
+        "aix", "apple-macos", "cygwin", "dragonfly", "emscripten", "freebsd", "fuchsia", "haiku",
+        "hurd", "illumos", "linux", "linux-android", "linux-android-x86", "linux-mips",
+        "linux-sparc", "netbsd", "openbsd", "qnx-io-pkt", "qnx-io-sock", "redox", "solaris",
+        "vxworks",
+    ]);
+    let usual = "linux android macos freebsd dragonfly netbsd openbsd illumos solaris aix haiku \
+                 hurd qnx redox cygwin fuchsia emscripten vxworks";
+    for usual in usual.split_whitespace() {
+        assert!(names.iter().any(|name| name.contains(usual)), "{usual}");
+    }
+    assert!(names.iter().all(|name| *name == name.to_lowercase()));
+}
+
+#[test]
+fn all_with_two_numbers_for_would_block_are_redox_and_vxworks() {
+    let two = ALL.iter().filter(|table| table.eagain != table.ewouldblock);
+    assert_eq!(names(two), ["redox", "vxworks"]);
+}
+
+#[test]
+fn select_tables_are_all_and_posix() {
+    let known = BTreeSet::from_iter(names(ALL).into_iter().chain(["posix"]));
+    assert!(known.iter().eq(&select::TABLES), "{known:?}");
+}
+
+#[test]
+fn select_known_target_gives_its_table() {
+    #[rustfmt::skip]
+    let targets = [
+        ("aix", "powerpc64", "", "aix"), ("cygwin", "x86_64", "", "cygwin"),
+        ("macos", "aarch64", "", "apple-macos"), ("ios", "aarch64", "sim", "apple-macos"),
+        ("tvos", "aarch64", "", "apple-macos"), ("watchos", "arm", "", "apple-macos"),
+        ("visionos", "aarch64", "", "apple-macos"), ("dragonfly", "x86_64", "", "dragonfly"),
+        ("emscripten", "wasm32", "", "emscripten"), ("freebsd", "x86_64", "", "freebsd"),
+        ("fuchsia", "aarch64", "", "fuchsia"), ("haiku", "x86_64", "", "haiku"),
+        ("hurd", "x86_64", "gnu", "hurd"), ("illumos", "x86_64", "", "illumos"),
+        ("linux", "x86_64", "gnu", "linux"), ("linux", "aarch64", "musl", "linux"),
+        ("linux", "powerpc64", "gnu", "linux"), ("linux", "mips", "gnu", "linux-mips"),
+        ("linux", "mips64", "gnu", "linux-mips"), ("linux", "mips32r6", "gnu", "linux-mips"),
+        ("linux", "mips64r6", "gnu", "linux-mips"), ("linux", "sparc", "gnu", "linux-sparc"),
+        ("linux", "sparc64", "gnu", "linux-sparc"), ("android", "x86", "", "linux-android-x86"),
+        ("android", "x86_64", "", "linux-android"), ("android", "aarch64", "", "linux-android"),
+        ("netbsd", "sparc64", "", "netbsd"), ("openbsd", "sparc64", "", "openbsd"),
+        ("nto", "aarch64", "nto70", "qnx-io-pkt"), ("nto", "x86_64", "nto71", "qnx-io-pkt"),
+        ("nto", "x86_64", "nto71_iosock", "qnx-io-sock"), ("nto", "x86_64", "nto80", "qnx-io-sock"),
+        ("redox", "x86_64", "relibc", "redox"), ("solaris", "sparc64", "", "solaris"),
+        ("vxworks", "x86_64", "gnu", "vxworks"),
+    ];
+    let mut reached = BTreeSet::from(["posix"]);
+    for (os, arch, env, name) in targets {
+        let table = select::table(os, arch, env);
+        assert_eq!(table, Some(name), "{os} {arch} {env}");
+        reached.extend(table);
+    }
+    assert_eq!(reached, BTreeSet::from(select::TABLES));
+}
+
+#[test]
+fn select_unknown_target_gives_none() {
+    assert_eq!(select::table("windows", "x86_64", "msvc"), None);
+    assert_eq!(select::table("none", "arm", ""), None);
+    assert_eq!(select::table("", "", ""), None);
+    // The fallback is asked for, never fallen into; and a QNX that does not
+    // name its network stack has two tables to choose from.
+    assert_eq!(select::table("posix", "x86_64", ""), None);
+    assert_eq!(select::table("nto", "x86_64", ""), None);
+}
