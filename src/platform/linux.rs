@@ -51,9 +51,10 @@ pub(super) const LINUX: Platform = Platform {
 
     msg_nosignal: 0x4000,
     msg_cmsg_cloexec: 0x4000_0000,
+    cmsg_cloexec_holds: true, // since Linux 2.6.23: recvmsg(2); measured
     accept_flags: 0x800 | 0x8_0000, // accept4 since Linux 2.6.28: accept(2)
     socket_flags: 0x800 | 0x8_0000, // since Linux 2.6.27: socket(2)
-    pipe_flags: 0x800 | 0x8_0000,   // pipe2 since Linux 2.6.27: pipe(2)
+    pipe_flags: 0x800 | 0x8_0000, // pipe2 since Linux 2.6.27: pipe(2)
 
     so_nosigpipe: false,                 // there is no such option
     accept_mode: AcceptMode::Blocking,   // accept(2), "Linux notes"; measured

@@ -114,6 +114,9 @@ pub struct Platform {
     pub msg_nosignal: u32,
     /// `MSG_CMSG_CLOEXEC`, or 0 where the system has no such flag.
     pub msg_cmsg_cloexec: u32,
+    /// Does a descriptor received with that flag really come close-on-exec?
+    /// Where it does not, the flag is set afterwards.
+    pub cmsg_cloexec_holds: bool,
     /// `SOCK_NONBLOCK | SOCK_CLOEXEC` as `accept4` takes them, or 0 where
     /// there is no `accept4` that honours them: then the mode is set afterwards.
     pub accept_flags: u32,
