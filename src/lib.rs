@@ -18,8 +18,17 @@ pub use classify::{Op, Outcome, classify};
 pub use flags::{RecvFlags, SendFlags};
 pub use io::Io;
 pub use mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};
-pub use ops::{poll, read, read_with, ready, recv, recv_with, send, write};
+pub use ops::{
+    Address, Message, accept, accept_from, connect, finish_connect, pipe, poll, read, read_with,
+    readv, ready, recv, recv_fds, recv_from, recv_msg, recv_with, send, send_all, send_fds,
+    send_msg, send_msg_all, send_msg_to, send_to, socket, socketpair, write, write_all, writev,
+    writev_all,
+};
 pub use readiness::{Interest, Readiness};
 pub use rustix::event::PollFd;
 pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-pub use rustix::io::Errno;
+pub use rustix::io::{Errno, IoSlice, IoSliceMut};
+pub use rustix::net::{
+    AddressFamily, Protocol, SocketAddr, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketAddrV6,
+    SocketType,
+};

@@ -137,6 +137,12 @@ impl<F: AsFd> NonBlocking<F> {
 }
 
 impl<F> NonBlocking<F> {
+    /// For a descriptor that an operation made non-blocking.
+    #[inline]
+    pub(crate) const fn already(fd: F) -> Self {
+        Self { fd }
+    }
+
     /// The descriptor.
     #[inline]
     pub const fn get_ref(&self) -> &F {

@@ -45,12 +45,14 @@ bitflags! {
     /// whether a call is worth making; they are right everywhere. Then make the
     /// call, and let it report the end of file or the error.
     ///
+    /// Asked for both directions, kernels report:
+    ///
     /// | state | Linux | macOS | FreeBSD | NetBSD |
     /// |---|---|---|---|---|
     /// | peer shut down its side | READABLE WRITABLE READ_CLOSED | READABLE HANG_UP | READABLE WRITABLE | READABLE WRITABLE |
-    /// | connect refused | WRITABLE ERROR HANG_UP | HANG_UP | HANG_UP | WRITABLE |
-    /// | pipe, writer gone | HANG_UP | READABLE HANG_UP | READABLE HANG_UP | READABLE HANG_UP |
-    /// | pipe, reader gone | WRITABLE ERROR | HANG_UP | HANG_UP | WRITABLE HANG_UP |
+    /// | connect refused | READABLE WRITABLE READ_CLOSED ERROR HANG_UP | READABLE HANG_UP | READABLE HANG_UP | READABLE WRITABLE |
+    /// | pipe, writer gone | HANG_UP | READABLE HANG_UP | READABLE HANG_UP | READABLE WRITABLE HANG_UP |
+    /// | pipe, reader gone | WRITABLE ERROR | HANG_UP | READABLE HANG_UP | READABLE WRITABLE HANG_UP |
     ///
     /// ```
     /// use wouldblock::{Interest, Readiness, poll};

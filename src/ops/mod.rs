@@ -1,11 +1,21 @@
 //! The operations: thin functions, one system call each. Nothing here knows an
 //! errno by name; [`settle`] hands it to the classifier.
 
+mod connection;
+mod creation;
+mod message;
 mod poll;
 mod stream;
+mod vectored;
 
+pub use connection::{Address, accept, accept_from, connect, finish_connect};
+pub use creation::{pipe, socket, socketpair};
+pub use message::{
+    Message, recv_fds, recv_from, recv_msg, send_fds, send_msg, send_msg_all, send_msg_to, send_to,
+};
 pub use poll::{poll, ready};
 pub use stream::{read, read_with, recv, recv_with, send, write};
+pub use vectored::{readv, send_all, write_all, writev, writev_all};
 
 use crate::platform::{HOST, Platform};
 use crate::{Errno, Io, Op, Outcome, classify};

@@ -1,0 +1,399 @@
+//! `accept`, `connect` and what ends a connect.
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::net::addr::SocketAddrArg;
+use rustix::net::{
+    self, AddressFamily, SocketAddr, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketAddrV6,
+    SocketFlags,
+};
+
+use super::creation::prepare_socket;
+use super::{ready, settle};
+use crate::platform::host::{ABORTED, NOT_CONNECTED};
+use crate::platform::{HOST, Platform};
+use crate::{Errno, Interest, Io, NonBlocking, Op, Outcome, classify};
+
+/// How many dead connections in a row one call takes off the queue.
+const TRIES: usize = 16;
+
+/// `accept(fd)`—Takes a connection off a listener's queue without waiting.
+///
+/// - `Ready(fd)`: the connection. It is non-blocking and close-on-exec on every
+///   system, whatever the listener is, and has `SO_NOSIGPIPE` set where that
+///   exists.
+/// - `WouldBlock`: nothing is queued. Wait for
+///   [`Interest::READABLE`].
+/// - `Err`: by [`Op::Accept`]`.outcome(errno)`:
+///   - [`Outcome::BackOff`] for EMFILE, ENFILE, ENOBUFS and ENOMEM: the
+///     connection stays queued (macOS drops it) and the listener stays ready, so
+///     a loop that polls it spins. Stop polling the listener, close something or
+///     pause, and call again.
+///   - [`Outcome::TryNext`] after 16 connections in a row that had died in the
+///     queue: call again. Fewer are passed over in silence, since a dead
+///     connection is no failure of the listener.
+///   - [`Outcome::Failed`] otherwise: this is no listener, or one no more.
+///
+/// The listener must be in non-blocking mode; this function does not change it.
+/// `EINTR` is never returned.
+///
+/// # A loop that does not spin
+///
+/// ```
+/// use std::time::Duration;
+/// use wouldblock::{Interest, Io, Op, Outcome, accept, poll};
+/// # use wouldblock::{Errno, OwnedFd, set_nonblocking};
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # set_nonblocking(&listener, true)?;
+/// # let _client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # fn serve(_: OwnedFd) {}
+///
+/// let mut pause = None;
+/// loop {
+///     // While there is no descriptor to be had, the listener is left out.
+///     let mut fds = [Interest::READABLE.on(&listener)];
+///     let watched = if pause.is_some() { &mut fds[..0] } else { &mut fds[..] };
+///     match poll(watched, pause.take()) {
+///         Io::Ready(_) | Io::WouldBlock => {}
+///         Io::Err(errno) => match Op::Poll.outcome(errno) {
+///             Outcome::Interrupted => {}
+///             Outcome::BackOff => std::thread::sleep(Duration::from_millis(10)),
+///             _ => return Err(errno.into()),
+///         },
+///     }
+///     loop {
+///         match accept(&listener) {
+///             Io::Ready(fd) => serve(fd),
+///             Io::WouldBlock => break,
+///             Io::Err(errno) => match Op::Accept.outcome(errno) {
+///                 Outcome::TryNext => {}
+///                 Outcome::BackOff => {
+///                     pause = Some(Duration::from_millis(100));
+///                     break;
+///                 }
+///                 _ => return Err(errno.into()),
+///             },
+///         }
+///     }
+/// #   break;
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Platform notes
+///
+/// | system | difference |
+/// |---|---|
+/// | macOS, AIX, Haiku, QNX, Redox, Cygwin, Fuchsia | no usable `accept4`: mode and close-on-exec are set afterwards, so a thread that forks and executes in between can leak the descriptor |
+/// | Linux, macOS | a connection that was reset in the queue is still `Ready`; its first `recv` reports ECONNRESET |
+/// | the BSDs, illumos | it is taken off the queue, and the next one tried |
+/// | Linux | so are network errors that the new connection has pending |
+/// | Linux | after `shutdown` of the listener, `Err(EINVAL)`; it polls as hung up, not as readable |
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/accept.html),
+/// [Linux](https://man7.org/linux/man-pages/man2/accept.2.html)
+#[doc(alias = "accept4")]
+#[inline]
+pub fn accept<Fd: AsFd>(fd: Fd) -> Io<OwnedFd> {
+    let fd = fd.as_fd();
+    accept_by(HOST, |flags| Ok((net::accept_with(fd, flags)?, ()))).map(|(fd, ())| fd)
+}
+
+/// Like [`accept`], with the peer's address.
+///
+/// There is none where the system gives none: for an unnamed `AF_UNIX` peer on
+/// some systems, and on macOS for a connection that was reset in the queue.
+///
+/// ```
+/// use wouldblock::{Io, accept_from, set_nonblocking};
+/// # use std::net::{SocketAddr, TcpListener, TcpStream};
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # set_nonblocking(&listener, true)?;
+/// # let client = TcpStream::connect(listener.local_addr()?)?;
+/// if let Io::Ready((fd, Some(peer))) = accept_from(&listener) {
+///     assert_eq!(SocketAddr::try_from(peer)?, client.local_addr()?);
+///     let stream = TcpStream::from(fd);
+/// # drop(stream);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias = "accept")]
+#[inline]
+pub fn accept_from<Fd: AsFd>(fd: Fd) -> Io<(OwnedFd, Option<SocketAddrAny>)> {
+    let fd = fd.as_fd();
+    accept_by(HOST, |flags| net::acceptfrom_with(fd, flags))
+}
+
+/// Accepts by `call`, which is given the flags, on the rules of `platform`.
+#[inline]
+fn accept_by<A>(
+    platform: &Platform,
+    mut call: impl FnMut(SocketFlags) -> Result<(OwnedFd, A), Errno>,
+) -> Io<(OwnedFd, A)> {
+    let mut last = ABORTED;
+    let mut tries = 0;
+    while tries < TRIES {
+        match call(SocketFlags::from_bits_retain(platform.accept_flags)) {
+            Ok((fd, address)) => {
+                if prepare_socket(&fd, platform.accept_flags, platform).is_ok() {
+                    return Io::Ready((fd, address));
+                }
+                // macOS refuses options on a connection that is already gone.
+                // That is the connection's end, not the listener's.
+                last = ABORTED;
+                tries += 1;
+            }
+            Err(errno) => match classify(Op::Accept, errno.raw_os_error(), platform) {
+                Outcome::WouldBlock => return Io::WouldBlock,
+                Outcome::Interrupted => {}
+                Outcome::TryNext => {
+                    last = errno;
+                    tries += 1;
+                }
+                _ => return Io::Err(errno),
+            },
+        }
+    }
+    Io::Err(last)
+}
+
+/// A socket address that tells whether it is an `AF_UNIX` one, because the same
+/// errno means something else there.
+///
+/// Implemented for rustix's address types. For any other, convert it to a
+/// [`SocketAddrAny`], or implement this.
+pub trait Address: SocketAddrArg {
+    /// Whether the address family is `AF_UNIX`.
+    fn is_unix(&self) -> bool;
+}
+
+/// The families are those of rustix's types; the operations ask by this.
+macro_rules! address {
+    ($($kind:ty => $is_unix:literal),*) => {$(
+        impl Address for $kind {
+            #[inline]
+            fn is_unix(&self) -> bool {
+                $is_unix
+            }
+        }
+    )*};
+}
+
+address!(SocketAddr => false, SocketAddrV4 => false, SocketAddrV6 => false, SocketAddrUnix => true);
+
+impl Address for SocketAddrAny {
+    #[inline]
+    fn is_unix(&self) -> bool {
+        self.address_family() == AddressFamily::UNIX
+    }
+}
+
+/// `connect(fd, address)`—Starts a connection without waiting for it.
+///
+/// - `Ready(())`: connected, at once (usual for `AF_UNIX`). On a datagram
+///   socket: the peer is set.
+/// - `WouldBlock`: the attempt is under way. Wait for
+///   [`Interest::WRITABLE`], then call [`finish_connect`];
+///   never `connect` a second time.
+/// - `Err`: nothing is under way. [`Op::Connect`] or [`Op::ConnectUnix`]
+///   `.outcome(errno)` is [`Outcome::BackOff`] if something ran out for which no
+///   event tells when there is more: a local port, memory, room in the backlog.
+///
+/// A connect that a signal interrupts goes on, and is `WouldBlock`; on Linux an
+/// `AF_UNIX` one does not, and is made again here. The descriptor must be in
+/// non-blocking mode; this function does not change it.
+///
+/// # Platform notes
+///
+/// What a full `AF_UNIX` backlog answers:
+///
+/// | system | answer | outcome |
+/// |---|---|---|
+/// | Linux | EAGAIN; the socket polls as writable and hung up, `SO_ERROR` is 0 | `BackOff` |
+/// | macOS, FreeBSD, NetBSD, OpenBSD, DragonFly | ECONNREFUSED, as if nobody listened | `Failed` |
+/// | Haiku | ENOBUFS | `BackOff` |
+/// | illumos, Solaris | EINPROGRESS until the server accepts | `WouldBlock` |
+///
+/// EISCONN is `Failed`: the socket may be connected to another peer.
+///
+/// # Examples
+///
+/// ```
+/// use rustix::net::{AddressFamily, SocketType};
+/// use wouldblock::{Io, Op, connect, finish_connect, poll, socket};
+///
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+/// let mut answer = connect(&fd, &listener.local_addr()?);
+/// while answer.is_would_block() {
+///     poll(&mut [Op::Connect.interest().on(&fd)], None).into_result()?;
+///     answer = finish_connect(&fd);
+/// }
+/// assert_eq!(answer, Io::Ready(()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/connect.html),
+/// [Linux](https://man7.org/linux/man-pages/man2/connect.2.html)
+#[doc(alias = "EINPROGRESS")]
+#[inline]
+pub fn connect<Fd: AsFd>(fd: Fd, address: &impl Address) -> Io<()> {
+    let fd = fd.as_fd();
+    let op = if address.is_unix() {
+        Op::ConnectUnix
+    } else {
+        Op::Connect
+    };
+    settle(op, || net::connect(fd, address))
+}
+
+/// Asks how a connection attempt stands, without waiting.
+///
+/// - `Ready(())`: connected.
+/// - `WouldBlock`: still under way. Wait for [`Interest::WRITABLE`].
+/// - `Err`: the attempt failed, for this reason. The system reports a reason
+///   once; asked again, this answers `ENOTCONN`.
+///
+/// It may be called any number of times, before or after the wait, and judges by
+/// the socket, not by how it polled: some systems report a failed attempt as
+/// writable alone, others as hung up alone. On a socket that was never
+/// connected it answers `ENOTCONN` on Linux, and `WouldBlock` on the BSDs,
+/// which do not report such a socket as ready.
+///
+/// # References
+///
+/// [POSIX, connect](https://pubs.opengroup.org/onlinepubs/9799919799/functions/connect.html);
+/// the peer's name, not `SO_ERROR` alone, decides, because Linux has `SO_ERROR` 0
+/// for a connection in progress and for one whose error has been taken.
+#[doc(alias = "SO_ERROR")]
+#[doc(alias = "getpeername")]
+pub fn finish_connect<Fd: AsFd>(fd: Fd) -> Io<()> {
+    let fd = fd.as_fd();
+    let Err(unnamed) = net::getpeername(fd) else {
+        return Io::Ready(());
+    };
+    match ready(fd, Interest::WRITABLE) {
+        Io::Ready(_) => {}
+        // Any other reason than a missing peer, such as that this is no socket,
+        // will not go away by waiting.
+        Io::WouldBlock if unnamed != NOT_CONNECTED => return Io::Err(unnamed),
+        Io::WouldBlock => return Io::WouldBlock,
+        Io::Err(errno) => return Io::Err(errno),
+    }
+    match net::sockopt::socket_error(fd) {
+        Ok(Ok(())) => {}
+        Ok(Err(reason)) => return Io::Err(reason),
+        Err(errno) => return Io::Err(errno),
+    }
+    // It may have been established between the first question and the last.
+    match net::getpeername(fd) {
+        Ok(_) => Io::Ready(()),
+        Err(_) => Io::Err(NOT_CONNECTED),
+    }
+}
+
+/// The operations of connections as methods; see the functions of the same names.
+impl<F: AsFd> NonBlocking<F> {
+    /// See [`accept()`]. The connection is in non-blocking mode from birth, so
+    /// wrapping it costs nothing.
+    #[inline]
+    pub fn accept(&self) -> Io<NonBlocking<OwnedFd>> {
+        accept(self).map(NonBlocking::already)
+    }
+
+    /// See [`accept_from()`].
+    #[inline]
+    pub fn accept_from(&self) -> Io<(NonBlocking<OwnedFd>, Option<SocketAddrAny>)> {
+        accept_from(self).map(|(fd, address)| (NonBlocking::already(fd), address))
+    }
+
+    /// See [`connect()`].
+    #[inline]
+    pub fn connect(&self, address: &impl Address) -> Io<()> {
+        connect(self, address)
+    }
+
+    /// See [`finish_connect()`].
+    #[inline]
+    pub fn finish_connect(&self) -> Io<()> {
+        finish_connect(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::{is_nonblocking, set_nonblocking};
+    use rustix::io::{FdFlags, fcntl_getfd};
+    use std::net::{TcpListener, TcpStream};
+
+    fn any_fd() -> OwnedFd {
+        crate::pipe().unwrap().0
+    }
+
+    #[test]
+    fn accept_without_accept4_sets_the_mode_and_close_on_exec() {
+        let mut platform = *HOST;
+        platform.accept_flags = 0;
+        platform.so_nosigpipe = true;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        set_nonblocking(&listener, true).unwrap();
+        let accept = || accept_by(&platform, |flags| net::acceptfrom_with(&listener, flags));
+        assert!(accept().is_would_block());
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (fd, peer) = accept().ready().unwrap();
+        assert_eq!(is_nonblocking(&fd), Ok(true));
+        assert_eq!(fcntl_getfd(&fd), Ok(FdFlags::CLOEXEC));
+        let peer = SocketAddr::try_from(peer.unwrap()).unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    }
+
+    #[test]
+    fn accept_of_a_dead_connection_takes_the_next() {
+        let mut answers = [
+            Err(Errno::CONNABORTED),
+            Err(Errno::PROTO),
+            Ok((any_fd(), 7)),
+        ];
+        let mut answers = answers
+            .iter_mut()
+            .map(|slot| core::mem::replace(slot, Err(Errno::IO)));
+        let answer = accept_by(HOST, |_| answers.next().unwrap());
+        assert_eq!(answer.ready().unwrap().1, 7);
+    }
+
+    #[test]
+    fn accept_of_dead_connections_alone_ends_and_says_so() {
+        let mut calls = 0;
+        let answer = accept_by::<()>(HOST, |_| {
+            calls += 1;
+            Err(Errno::CONNABORTED)
+        });
+        assert_eq!(answer.err(), Some(Errno::CONNABORTED));
+        assert_eq!(Op::Accept.outcome(Errno::CONNABORTED), Outcome::TryNext);
+        assert_eq!(calls, TRIES);
+    }
+
+    #[test]
+    fn accept_without_a_descriptor_fails_at_once() {
+        let answer = accept_by::<()>(HOST, |_| Err(Errno::MFILE));
+        assert_eq!(answer.err(), Some(Errno::MFILE));
+    }
+
+    #[test]
+    fn accept_interrupted_calls_again() {
+        let mut first = true;
+        let answer = accept_by::<()>(HOST, |_| {
+            Err(if core::mem::take(&mut first) {
+                Errno::INTR
+            } else {
+                Errno::AGAIN
+            })
+        });
+        assert!(answer.is_would_block());
+    }
+}

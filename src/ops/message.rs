@@ -1,0 +1,468 @@
+//! Messages: datagrams with addresses, several buffers, and descriptors that
+//! travel with the bytes.
+
+#![allow(
+    unstable_name_collisions,
+    reason = "`as_slice`: see `vectored::bytes`; std's own does the same"
+)]
+
+use core::mem::MaybeUninit;
+
+use rustix::cmsg_space;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{IoSlice, IoSliceMut};
+use rustix::net::{
+    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SocketAddrAny, SocketType,
+};
+
+use super::creation::set_close_on_exec;
+#[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
+use super::vectored::Bytes;
+use super::vectored::{all_vectored, fitting};
+use super::{Address, clamp, clamp_mut, settle};
+use crate::platform::host::TOO_MANY;
+use crate::platform::{HOST, Platform};
+use crate::{Errno, Io, NonBlocking, Op, RecvFlags, SendFlags};
+
+/// The most descriptors that one message can carry here: what Linux allows
+/// (`SCM_MAX_FD` in `include/net/scm.h`).
+const MOST_DESCRIPTORS: usize = 253;
+
+const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS));
+
+/// Room for the control data of any message.
+type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
+
+/// `recvfrom(fd, buf, flags)`—Receives a message and its sender's address,
+/// without waiting.
+///
+/// - `Ready((n, address))`: `n` bytes are in `buf[..n]`. A datagram that is
+///   longer than `buf` is cut off, and this call cannot tell: [`recv_msg`] can.
+///   There is no address on a connected stream, or where the sender has none.
+/// - `WouldBlock`, `Err`: as for [`recv()`](crate::recv()).
+///
+/// ```
+/// use wouldblock::{Io, RecvFlags, recv_from, set_nonblocking};
+/// use std::net::{SocketAddr, UdpSocket};
+///
+/// let ours = UdpSocket::bind("127.0.0.1:0")?;
+/// let theirs = UdpSocket::bind("127.0.0.1:0")?;
+/// set_nonblocking(&ours, true)?;
+/// theirs.send_to(b"hello", ours.local_addr()?)?;
+/// let mut buf = [0; 8];
+/// if let Io::Ready((n, Some(sender))) = recv_from(&ours, &mut buf, RecvFlags::empty()) {
+///     assert_eq!(&buf[..n], b"hello");
+///     assert_eq!(SocketAddr::try_from(sender)?, theirs.local_addr()?);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvfrom.html)
+#[doc(alias = "recvfrom")]
+#[inline]
+pub fn recv_from<Fd: AsFd>(
+    fd: Fd,
+    buf: &mut [u8],
+    flags: RecvFlags,
+) -> Io<(usize, Option<SocketAddrAny>)> {
+    let fd = fd.as_fd();
+    let buf = clamp_mut(buf, HOST);
+    settle(Op::Recv, || {
+        let (_, n, address) = net::recvfrom(fd, &mut *buf, flags.to_system())?;
+        Ok((n, address))
+    })
+}
+
+/// `sendto(fd, buf, flags, address)`—Sends a message to an address, without
+/// waiting.
+///
+/// - `Ready(n)`: `n` bytes were taken; a datagram is taken whole or not at all.
+/// - `WouldBlock`: there is no room in the socket's own queue. Wait for
+///   [`Interest::WRITABLE`](crate::Interest::WRITABLE).
+/// - `Err`: as for [`send()`](crate::send()). With an `AF_UNIX` address the
+///   operation is [`Op::SendToUnix`], for which a full queue *at the receiver* is
+///   [`Outcome::BackOff`](crate::Outcome::BackOff) on most systems: the socket
+///   polls as writable at once, so pause instead of polling.
+///
+/// # Platform notes
+///
+/// What a full `AF_UNIX` receiver answers:
+///
+/// | system | answer |
+/// |---|---|
+/// | Linux | `Err(EAGAIN)`, outcome `BackOff` |
+/// | the BSDs, macOS | `Err(ENOBUFS)`, outcome `BackOff` |
+/// | Haiku, and where nobody has looked | `Err` of the system's number, outcome `BackOff` |
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/sendto.html)
+#[doc(alias = "sendto")]
+#[inline]
+pub fn send_to<Fd: AsFd>(fd: Fd, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
+    let fd = fd.as_fd();
+    let buf = clamp(buf, HOST);
+    settle(op_to(address), || {
+        net::sendto(fd, buf, flags.to_system(HOST), address)
+    })
+}
+
+fn op_to(address: &impl Address) -> Op {
+    if address.is_unix() {
+        Op::SendToUnix
+    } else {
+        Op::Send
+    }
+}
+
+/// A message that was received.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Message {
+    /// How many bytes are in the buffers.
+    pub bytes: usize,
+    /// The sender, where the system names one.
+    pub address: Option<SocketAddrAny>,
+    /// The message was longer than the buffers, and the rest of it is lost.
+    #[doc(alias = "MSG_TRUNC")]
+    pub truncated: bool,
+    /// How many descriptors were put into the caller's storage, at its start.
+    pub descriptors: usize,
+    /// More descriptors came than there was room for, and have been closed.
+    #[doc(alias = "MSG_CTRUNC")]
+    pub descriptors_lost: bool,
+}
+
+/// `recvmsg(fd, …)`—Receives a message into several buffers, without waiting.
+///
+/// - `Ready(message)`: what came; [`Message::truncated`] says whether all of it
+///   did. Descriptors that came with it are closed, and
+///   [`Message::descriptors_lost`] says so.
+/// - `WouldBlock`, `Err`: as for [`recv()`](crate::recv()).
+///
+/// Of more buffers than the system takes in one call ([`Platform::iov_max`]), a
+/// stream uses only the first; for a datagram socket, which would lose the rest
+/// of the message, the system's error is passed on.
+///
+/// ```
+/// use std::io::IoSliceMut;
+/// use std::os::unix::net::UnixDatagram;
+/// use wouldblock::{RecvFlags, recv_msg, set_nonblocking};
+///
+/// let (ours, theirs) = UnixDatagram::pair()?;
+/// set_nonblocking(&ours, true)?;
+/// theirs.send(b"headbody and more")?;
+/// let (mut head, mut body) = ([0; 4], [0; 4]);
+/// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+/// let message = recv_msg(&ours, &mut bufs, RecvFlags::empty()).ready().unwrap();
+/// assert_eq!((message.bytes, message.truncated), (8, true));
+/// assert_eq!((&head, &body), (b"head", b"body"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvmsg.html)
+#[doc(alias = "recvmsg")]
+#[inline]
+pub fn recv_msg<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Io<Message> {
+    recv_fds(fd, bufs, &mut [], flags)
+}
+
+/// `recvmsg(fd, …)` with `SCM_RIGHTS`—Receives a message and the descriptors
+/// that came with it, without waiting.
+///
+/// The descriptors are put into `into`, from its start;
+/// [`Message::descriptors`] says how many. What stood there is dropped. All are
+/// close-on-exec, on every system; their mode is the sender's. More than there
+/// is room for are closed and reported by [`Message::descriptors_lost`]. Nothing
+/// is allocated.
+///
+/// # Platform notes
+///
+/// Where the system cannot set close-on-exec while it receives (macOS, illumos),
+/// or does not do it (FreeBSD 13), it is set afterwards: a thread that forks and
+/// executes in between can leak the descriptor.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{IoSlice, IoSliceMut};
+/// use std::os::fd::AsFd;
+/// use std::os::unix::net::UnixStream;
+/// use wouldblock::{Io, RecvFlags, SendFlags, recv_fds, send_fds, set_nonblocking};
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// set_nonblocking(&ours, true)?;
+/// set_nonblocking(&theirs, true)?;
+/// let file = std::fs::File::open("/dev/null")?;
+/// let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[file.as_fd()], SendFlags::empty());
+/// assert_eq!(sent, Io::Ready(1));
+///
+/// let mut into = [const { None }; 4];
+/// let mut byte = [0];
+/// let bufs = &mut [IoSliceMut::new(&mut byte)];
+/// let message = recv_fds(&ours, bufs, &mut into, RecvFlags::empty()).ready().unwrap();
+/// assert_eq!(message.descriptors, 1);
+/// assert!(into[0].is_some());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias = "SCM_RIGHTS")]
+#[doc(alias = "recvmsg")]
+pub fn recv_fds<Fd: AsFd>(
+    fd: Fd,
+    bufs: &mut [IoSliceMut<'_>],
+    into: &mut [Option<OwnedFd>],
+    flags: RecvFlags,
+) -> Io<Message> {
+    recv_fds_by(fd.as_fd(), bufs, into, flags, HOST)
+}
+
+fn recv_fds_by(
+    fd: BorrowedFd<'_>,
+    bufs: &mut [IoSliceMut<'_>],
+    into: &mut [Option<OwnedFd>],
+    flags: RecvFlags,
+    platform: &Platform,
+) -> Io<Message> {
+    // Room for all that a message can carry, not for `into` alone: what systems
+    // do with descriptors that do not fit into the control data differs.
+    let mut control: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
+    let mut control = RecvAncillaryBuffer::new(&mut control);
+    let flags =
+        net::RecvFlags::from_bits_retain(flags.to_system().bits() | platform.msg_cmsg_cloexec);
+    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
+    let count = match takes(fd, lengths, platform) {
+        Ok(count) => count,
+        Err(errno) => return Io::Err(errno),
+    };
+    let bufs = bufs.get_mut(..count).unwrap_or_default();
+    settle(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags)).map(|received| {
+        let (descriptors, lost) = take_descriptors(&mut control, into, platform);
+        Message {
+            bytes: received.bytes,
+            address: received.address,
+            truncated: received.flags.contains(ReturnFlags::TRUNC),
+            descriptors,
+            descriptors_lost: lost || received.flags.contains(ReturnFlags::CTRUNC),
+        }
+    })
+}
+
+/// Moves the descriptors that came into `into`. Returns how many, and whether
+/// one was closed instead.
+fn take_descriptors(
+    control: &mut RecvAncillaryBuffer<'_>,
+    into: &mut [Option<OwnedFd>],
+    platform: &Platform,
+) -> (usize, bool) {
+    let mut places = into.iter_mut();
+    let mut count = 0;
+    let mut lost = false;
+    for message in control.drain() {
+        let RecvAncillaryMessage::ScmRights(descriptors) = message else {
+            continue;
+        };
+        for fd in descriptors {
+            let safe = platform.cmsg_cloexec_holds || set_close_on_exec(&fd).is_ok();
+            match places.next() {
+                Some(place) if safe => {
+                    *place = Some(fd);
+                    count += 1;
+                }
+                // Dropped, and so closed.
+                _ => lost = true,
+            }
+        }
+    }
+    (count, lost)
+}
+
+/// How many of the buffers to pass. A stream may be given the first of them; a
+/// message must be whole, so there all are passed and the system refuses.
+fn takes(
+    fd: BorrowedFd<'_>,
+    lengths: impl ExactSizeIterator<Item = usize>,
+    platform: &Platform,
+) -> Result<usize, Errno> {
+    let all = lengths.len();
+    let fit = fitting(lengths, platform);
+    if fit < all && net::sockopt::socket_type(fd)? == SocketType::STREAM {
+        return Ok(fit.max(1));
+    }
+    Ok(all)
+}
+
+/// `sendmsg(fd, …)`—Sends several buffers as one message, without waiting.
+///
+/// - `Ready(n)`: `n` bytes of all buffers were taken; on a datagram socket all or
+///   none.
+/// - `WouldBlock`, `Err`: as for [`send()`](crate::send()).
+///
+/// The vectored form of `send`: it never raises SIGPIPE where the system can help
+/// it, as [`writev`](crate::writev) does. Of more buffers than the system takes in
+/// one call ([`Platform::iov_max`]), a stream takes the first; for a datagram
+/// socket, on which that would cut the message, the system's error is passed on
+/// (EMSGSIZE).
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/sendmsg.html)
+#[doc(alias = "sendmsg")]
+#[inline]
+pub fn send_msg<Fd: AsFd>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
+    let fd = fd.as_fd();
+    send_msg_by(fd, bufs, &mut SendAncillaryBuffer::default(), flags, HOST)
+}
+
+/// `sendmsg(fd, …)` with an address—Sends several buffers as one message to an
+/// address, without waiting.
+///
+/// Like [`send_to`] with several buffers; too many of them are the system's error
+/// (EMSGSIZE).
+#[doc(alias = "sendmsg")]
+#[inline]
+pub fn send_msg_to<Fd: AsFd>(
+    fd: Fd,
+    bufs: &[IoSlice<'_>],
+    flags: SendFlags,
+    address: &impl Address,
+) -> Io {
+    let fd = fd.as_fd();
+    settle(op_to(address), || {
+        let mut control = SendAncillaryBuffer::default();
+        net::sendmsg_addr(fd, address, bufs, &mut control, flags.to_system(HOST))
+    })
+}
+
+/// `sendmsg(fd, …)` with `SCM_RIGHTS`—Sends bytes, and descriptors with them,
+/// without waiting.
+///
+/// Answers as [`send_msg`] does. The descriptors travel with the first byte that
+/// is taken, once, so send the rest of a partly taken message with [`send_msg`]. A
+/// stream must send at least one byte with them. They are duplicated: the
+/// caller's stay open. More than 253 are `Err(EINVAL)`, and nothing is sent.
+///
+/// See [`recv_fds`] for an example.
+///
+/// # References
+///
+/// [Linux](https://man7.org/linux/man-pages/man7/unix.7.html)
+#[doc(alias = "SCM_RIGHTS")]
+#[doc(alias = "sendmsg")]
+pub fn send_fds<Fd: AsFd>(
+    fd: Fd,
+    bufs: &[IoSlice<'_>],
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> Io {
+    let mut control: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
+    let mut control = SendAncillaryBuffer::new(&mut control);
+    let fits = descriptors.len() <= MOST_DESCRIPTORS
+        && (descriptors.is_empty() || control.push(SendAncillaryMessage::ScmRights(descriptors)));
+    if !fits {
+        return Io::Err(TOO_MANY);
+    }
+    send_msg_by(fd.as_fd(), bufs, &mut control, flags, HOST)
+}
+
+#[inline]
+fn send_msg_by(
+    fd: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    control: &mut SendAncillaryBuffer<'_, '_, '_>,
+    flags: SendFlags,
+    platform: &Platform,
+) -> Io {
+    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
+    let count = match takes(fd, lengths, platform) {
+        Ok(count) => count,
+        Err(errno) => return Io::Err(errno),
+    };
+    let bufs = bufs.get(..count).unwrap_or_default();
+    settle(Op::Send, || {
+        net::sendmsg(fd, bufs, control, flags.to_system(platform))
+    })
+}
+
+/// Sends several buffers until all are gone or the call would block.
+///
+/// Like [`writev_all`](crate::writev_all), for sockets and without SIGPIPE.
+#[inline]
+pub fn send_msg_all<Fd: AsFd>(fd: Fd, bufs: &mut &mut [IoSlice<'_>], flags: SendFlags) -> Io<()> {
+    let fd = fd.as_fd();
+    all_vectored(bufs, |rest| send_msg(fd, rest, flags))
+}
+
+/// The operations of messages as methods; see the functions of the same names.
+impl<F: AsFd> NonBlocking<F> {
+    /// See [`recv_from()`].
+    #[inline]
+    pub fn recv_from(
+        &self,
+        buf: &mut [u8],
+        flags: RecvFlags,
+    ) -> Io<(usize, Option<SocketAddrAny>)> {
+        recv_from(self, buf, flags)
+    }
+
+    /// See [`send_to()`].
+    #[inline]
+    pub fn send_to(&self, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
+        send_to(self, buf, flags, address)
+    }
+
+    /// See [`recv_msg()`].
+    #[inline]
+    pub fn recv_msg(&self, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Io<Message> {
+        recv_msg(self, bufs, flags)
+    }
+
+    /// See [`recv_fds()`].
+    #[inline]
+    pub fn recv_fds(
+        &self,
+        bufs: &mut [IoSliceMut<'_>],
+        into: &mut [Option<OwnedFd>],
+        flags: RecvFlags,
+    ) -> Io<Message> {
+        recv_fds(self, bufs, into, flags)
+    }
+
+    /// See [`send_msg()`].
+    #[inline]
+    pub fn send_msg(&self, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
+        send_msg(self, bufs, flags)
+    }
+
+    /// See [`send_msg_to()`].
+    #[inline]
+    pub fn send_msg_to(
+        &self,
+        bufs: &[IoSlice<'_>],
+        flags: SendFlags,
+        address: &impl Address,
+    ) -> Io {
+        send_msg_to(self, bufs, flags, address)
+    }
+
+    /// See [`send_fds()`].
+    #[inline]
+    pub fn send_fds(
+        &self,
+        bufs: &[IoSlice<'_>],
+        descriptors: &[BorrowedFd<'_>],
+        flags: SendFlags,
+    ) -> Io {
+        send_fds(self, bufs, descriptors, flags)
+    }
+
+    /// See [`send_msg_all()`].
+    #[inline]
+    pub fn send_msg_all(&self, bufs: &mut &mut [IoSlice<'_>], flags: SendFlags) -> Io<()> {
+        send_msg_all(self, bufs, flags)
+    }
+}

@@ -1,0 +1,342 @@
+//! Several buffers at once, and writing until it would block.
+
+#![allow(
+    unstable_name_collisions,
+    reason = "`as_slice`: see `bytes` below; std's own does the same"
+)]
+
+use rustix::fd::AsFd;
+use rustix::io::{self, IoSlice, IoSliceMut};
+
+use super::{send, settle, write};
+use crate::platform::host::NO_PROGRESS;
+use crate::platform::{HOST, Platform};
+use crate::{Io, NonBlocking, Op, SendFlags};
+
+/// `readv(fd, bufs, count)`—Reads into several buffers, without waiting.
+///
+/// Like [`read()`](crate::read()), filling one buffer after the other. Of more
+/// buffers than the system takes in one call ([`Platform::iov_max`], 1024 on
+/// most), or of more bytes, only the first are used: a short count is a legal
+/// answer.
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/readv.html)
+#[inline]
+pub fn readv<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
+    let fd = fd.as_fd();
+    let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), HOST);
+    match bufs.first_mut() {
+        Some(first) if count == 0 => crate::read(fd, first.as_mut_slice()),
+        _ => {
+            let bufs = bufs.get_mut(..count).unwrap_or_default();
+            settle(Op::Read, || io::readv(fd, bufs))
+        }
+    }
+}
+
+/// `writev(fd, bufs, count)`—Writes several buffers, without waiting.
+///
+/// Like [`write()`], taking one buffer after the other; `Ready(n)` counts the
+/// bytes of all. Of more buffers than the system takes in one call
+/// ([`Platform::iov_max`], 1024 on most), or of more bytes, only the first are
+/// used: a short count is a legal answer. [`writev_all`] goes on from there.
+///
+/// Like `write`, it can raise SIGPIPE; on a socket use
+/// [`send_msg`](crate::send_msg).
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/writev.html)
+#[inline]
+pub fn writev<Fd: AsFd>(fd: Fd, bufs: &[IoSlice<'_>]) -> Io {
+    let fd = fd.as_fd();
+    let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), HOST);
+    match bufs.first() {
+        Some(first) if count == 0 => write(fd, first.as_slice()),
+        _ => {
+            let bufs = bufs.get(..count).unwrap_or_default();
+            settle(Op::Write, || io::writev(fd, bufs))
+        }
+    }
+}
+
+/// How many of the buffers of these lengths one call of `platform` takes whole.
+/// None, where the first alone is too long.
+#[inline]
+pub(super) fn fitting(lengths: impl ExactSizeIterator<Item = usize>, platform: &Platform) -> usize {
+    let most = lengths.len().min(platform.iov_max);
+    if platform.io_max == usize::MAX {
+        return most;
+    }
+    let mut room = platform.io_max;
+    let mut count = 0;
+    for length in lengths.take(most) {
+        match room.checked_sub(length) {
+            Some(rest) => room = rest,
+            None => break,
+        }
+        count += 1;
+    }
+    count
+}
+
+/// Sends until all of `buf` is gone or the call would block.
+///
+/// `buf` is moved forward past every byte that was taken, so whatever the
+/// answer is, it holds what is still to be sent: nothing is lost, nothing is sent
+/// twice.
+///
+/// - `Ready(())`: all was taken; `buf` is empty.
+/// - `WouldBlock`: wait for [`Interest::WRITABLE`](crate::Interest::WRITABLE),
+///   then call again with the same `buf`.
+/// - `Err`: as for [`send()`]. After [`Outcome::BackOff`](crate::Outcome::BackOff)
+///   it may go on with the same `buf`, too.
+///
+/// For streams; on a datagram socket every call would send a message.
+///
+/// ```
+/// use wouldblock::{Io, SendFlags, send_all, set_nonblocking};
+/// use std::os::unix::net::UnixStream;
+///
+/// let (ours, _theirs) = UnixStream::pair()?;
+/// set_nonblocking(&ours, true)?;
+/// let page = vec![7; 1 << 20];
+/// let mut rest = &page[..];
+/// assert_eq!(send_all(&ours, &mut rest, SendFlags::empty()), Io::WouldBlock);
+/// assert!(rest.len() < page.len());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias = "sendall")]
+#[inline]
+pub fn send_all<Fd: AsFd>(fd: Fd, buf: &mut &[u8], flags: SendFlags) -> Io<()> {
+    let fd = fd.as_fd();
+    all(buf, |rest| send(fd, rest, flags))
+}
+
+/// Writes until all of `buf` is gone or the call would block.
+///
+/// Like [`send_all`], for any descriptor, and with [`write()`]'s SIGPIPE.
+#[inline]
+pub fn write_all<Fd: AsFd>(fd: Fd, buf: &mut &[u8]) -> Io<()> {
+    let fd = fd.as_fd();
+    all(buf, |rest| write(fd, rest))
+}
+
+#[inline]
+fn all(buf: &mut &[u8], mut call: impl FnMut(&[u8]) -> Io) -> Io<()> {
+    while !buf.is_empty() {
+        match call(buf) {
+            Io::Ready(0) => return Io::Err(NO_PROGRESS),
+            Io::Ready(n) => *buf = buf.get(n..).unwrap_or_default(),
+            Io::WouldBlock => return Io::WouldBlock,
+            Io::Err(errno) => return Io::Err(errno),
+        }
+    }
+    Io::Ready(())
+}
+
+/// Writes several buffers until all are gone or the call would block.
+///
+/// `bufs` is moved forward past every buffer that was taken whole, and the first
+/// one left past its part that was, so whatever the answer is, it holds what is
+/// still to be written. Answers as [`write_all`] does.
+///
+/// ```
+/// use std::io::IoSlice;
+/// use wouldblock::{Io, pipe, writev_all};
+///
+/// let (_reader, writer) = pipe()?;
+/// let mut bufs = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+/// let mut rest = &mut bufs[..];
+/// assert_eq!(writev_all(&writer, &mut rest), Io::Ready(()));
+/// assert!(rest.is_empty());
+/// # Ok::<(), wouldblock::Errno>(())
+/// ```
+#[inline]
+pub fn writev_all<Fd: AsFd>(fd: Fd, bufs: &mut &mut [IoSlice<'_>]) -> Io<()> {
+    let fd = fd.as_fd();
+    all_vectored(bufs, |rest| writev(fd, rest))
+}
+
+#[inline]
+pub(super) fn all_vectored(
+    bufs: &mut &mut [IoSlice<'_>],
+    mut call: impl FnMut(&[IoSlice<'_>]) -> Io,
+) -> Io<()> {
+    loop {
+        // Empty buffers at the front would look like no progress.
+        advance(bufs, 0);
+        if bufs.is_empty() {
+            return Io::Ready(());
+        }
+        match call(bufs) {
+            Io::Ready(0) => return Io::Err(NO_PROGRESS),
+            Io::Ready(n) => advance(bufs, n),
+            Io::WouldBlock => return Io::WouldBlock,
+            Io::Err(errno) => return Io::Err(errno),
+        }
+    }
+}
+
+/// Moves `bufs` forward by `n` bytes, and past empty buffers.
+fn advance(bufs: &mut &mut [IoSlice<'_>], mut n: usize) {
+    let mut whole = 0;
+    for buf in bufs.iter() {
+        match n.checked_sub(buf.as_slice().len()) {
+            Some(rest) => n = rest,
+            None => break,
+        }
+        whole += 1;
+    }
+    let rest = core::mem::take(bufs).get_mut(whole..).unwrap_or_default();
+    if let Some(first) = rest.first_mut() {
+        first.advance(n);
+    }
+    *bufs = rest;
+}
+
+/// The bytes of a buffer. rustix's `IoSlice` is std's where anybody in the
+/// program turns rustix's `std` feature on, and one of its own elsewhere: the
+/// one dereferences to its bytes, the other has methods of these names.
+#[allow(dead_code, reason = "used where the types are std's")]
+mod bytes {
+    use core::ops::{Deref, DerefMut};
+
+    pub(in crate::ops) trait Bytes: Deref<Target = [u8]> {
+        fn as_slice(&self) -> &[u8] {
+            self
+        }
+    }
+
+    impl<T: Deref<Target = [u8]>> Bytes for T {}
+
+    pub(in crate::ops) trait BytesMut: DerefMut<Target = [u8]> {
+        fn as_mut_slice(&mut self) -> &mut [u8] {
+            self
+        }
+    }
+
+    impl<T: DerefMut<Target = [u8]>> BytesMut for T {}
+}
+#[allow(unused_imports, reason = "used where the types are std's")]
+pub(super) use bytes::{Bytes, BytesMut};
+
+/// The operations of several buffers as methods; see the functions of the same
+/// names.
+impl<F: AsFd> NonBlocking<F> {
+    /// See [`readv()`].
+    #[inline]
+    pub fn readv(&self, bufs: &mut [IoSliceMut<'_>]) -> Io {
+        readv(self, bufs)
+    }
+
+    /// See [`writev()`].
+    #[inline]
+    pub fn writev(&self, bufs: &[IoSlice<'_>]) -> Io {
+        writev(self, bufs)
+    }
+
+    /// See [`send_all()`].
+    #[inline]
+    pub fn send_all(&self, buf: &mut &[u8], flags: SendFlags) -> Io<()> {
+        send_all(self, buf, flags)
+    }
+
+    /// See [`write_all()`].
+    #[inline]
+    pub fn write_all(&self, buf: &mut &[u8]) -> Io<()> {
+        write_all(self, buf)
+    }
+
+    /// See [`writev_all()`].
+    #[inline]
+    pub fn writev_all(&self, bufs: &mut &mut [IoSlice<'_>]) -> Io<()> {
+        writev_all(self, bufs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(io_max: usize, iov_max: usize) -> Platform {
+        let mut platform = *HOST;
+        platform.io_max = io_max;
+        platform.iov_max = iov_max;
+        platform
+    }
+
+    #[test]
+    fn fitting_stops_at_the_number_of_buffers() {
+        let lengths = [1; 20];
+        assert_eq!(fitting(lengths.into_iter(), &platform(usize::MAX, 16)), 16);
+        assert_eq!(fitting(lengths.into_iter(), &platform(100, 16)), 16);
+        assert_eq!(fitting([].into_iter(), &platform(100, 16)), 0);
+    }
+
+    #[test]
+    fn fitting_stops_at_the_number_of_bytes() {
+        assert_eq!(fitting([4, 4, 4].into_iter(), &platform(8, 16)), 2);
+        assert_eq!(fitting([4, 4, 4].into_iter(), &platform(11, 16)), 2);
+        assert_eq!(fitting([4, 4, 4].into_iter(), &platform(12, 16)), 3);
+        assert_eq!(fitting([9].into_iter(), &platform(8, 16)), 0);
+        assert_eq!(
+            fitting([usize::MAX, usize::MAX].into_iter(), &platform(8, 16)),
+            0
+        );
+    }
+
+    #[test]
+    fn advance_by_every_distance_leaves_the_rest() {
+        let whole = b"abcdefgh";
+        for n in 0..=whole.len() {
+            let mut bufs = [
+                IoSlice::new(b""),
+                IoSlice::new(&whole[..3]),
+                IoSlice::new(b""),
+                IoSlice::new(&whole[3..]),
+                IoSlice::new(b""),
+            ];
+            let mut rest = &mut bufs[..];
+            advance(&mut rest, n);
+            let mut left = whole[n..].iter();
+            for buf in rest.iter() {
+                assert!(
+                    buf.as_slice()
+                        .iter()
+                        .eq(left.by_ref().take(buf.as_slice().len()))
+                );
+            }
+            assert!(left.next().is_none(), "{n}");
+            assert_eq!(rest.is_empty(), n == whole.len(), "{n}");
+        }
+    }
+
+    #[test]
+    fn all_with_a_call_that_takes_nothing_fails_instead_of_spinning() {
+        let mut rest = &b"abc"[..];
+        assert_eq!(all(&mut rest, |_| Io::Ready(0)), Io::Err(NO_PROGRESS));
+        assert_eq!(rest, b"abc");
+    }
+
+    #[test]
+    fn all_in_small_bites_loses_and_doubles_nothing() {
+        let mut taken = [0; 7];
+        let mut n = 0;
+        let mut rest = &b"abcdefg"[..];
+        let mut bite = |rest: &[u8]| {
+            if n == 4 {
+                return Io::WouldBlock;
+            }
+            let step = rest.len().min(2);
+            taken[n..n + step].copy_from_slice(&rest[..step]);
+            n += step;
+            Io::Ready(step)
+        };
+        assert_eq!(all(&mut rest, &mut bite), Io::WouldBlock);
+        assert_eq!(rest, b"efg");
+        assert_eq!(&taken[..4], b"abcd");
+    }
+}
