@@ -107,10 +107,14 @@ fn poll_allocates_nothing() {
 fn conversions_allocate_nothing() {
     use wouldblock::Errno;
     without_allocation(|| {
-        let again: Io = Io::Err(Errno::AGAIN);
-        assert!(again.into_io_result().is_err());
-        assert!(Io::<usize>::WouldBlock.into_io_result().is_err());
-        assert!(Io::<usize>::Err(Errno::PIPE).into_io_result().is_err());
+        #[cfg(feature = "std")]
+        for answer in [
+            Io::<usize>::WouldBlock,
+            Io::Err(Errno::AGAIN),
+            Io::Err(Errno::PIPE),
+        ] {
+            assert!(answer.into_io_result().is_err());
+        }
         assert_eq!(
             Io::from_result(Op::Recv, Err::<usize, _>(Errno::AGAIN)),
             Io::WouldBlock

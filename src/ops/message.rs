@@ -1,38 +1,21 @@
-//! Messages: datagrams with addresses, several buffers, and descriptors that
-//! travel with the bytes.
+//! Messages: datagrams with addresses, and several buffers. Descriptors that
+//! travel with the bytes are in `descriptors.rs`.
 
 #![allow(
     unstable_name_collisions,
     reason = "`as_slice`: see `vectored::bytes`; std's own does the same"
 )]
 
-use core::mem::MaybeUninit;
-
-use rustix::cmsg_space;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{IoSlice, IoSliceMut};
-use rustix::net::{
-    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SocketAddrAny, SocketType,
-};
+use rustix::net::{self, SendAncillaryBuffer, SocketAddrAny, SocketType};
 
-use super::creation::set_close_on_exec;
 #[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
 use super::vectored::Bytes;
 use super::vectored::{all_vectored, fitting};
-use super::{Address, clamp, clamp_mut, settle};
-use crate::platform::host::TOO_MANY;
+use super::{Address, clamp, clamp_mut, recv_fds, settle};
 use crate::platform::{HOST, Platform};
 use crate::{Errno, Io, NonBlocking, Op, RecvFlags, SendFlags};
-
-/// The most descriptors that one message can carry here: what Linux allows
-/// (`SCM_MAX_FD` in `include/net/scm.h`).
-const MOST_DESCRIPTORS: usize = 253;
-
-const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS));
-
-/// Room for the control data of any message.
-type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 
 /// `recvfrom(fd, buf, flags)`—Receives a message and its sender's address,
 /// without waiting.
@@ -172,118 +155,9 @@ pub fn recv_msg<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags)
     recv_fds(fd, bufs, &mut [], flags)
 }
 
-/// `recvmsg(fd, …)` with `SCM_RIGHTS`—Receives a message and the descriptors
-/// that came with it, without waiting.
-///
-/// The descriptors are put into `into`, from its start;
-/// [`Message::descriptors`] says how many. What stood there is dropped. All are
-/// close-on-exec, on every system; their mode is the sender's. More than there
-/// is room for are closed and reported by [`Message::descriptors_lost`]. Nothing
-/// is allocated.
-///
-/// # Platform notes
-///
-/// Where the system cannot set close-on-exec while it receives (macOS, illumos),
-/// or does not do it (FreeBSD 13), it is set afterwards: a thread that forks and
-/// executes in between can leak the descriptor.
-///
-/// # Examples
-///
-/// ```
-/// use std::io::{IoSlice, IoSliceMut};
-/// use std::os::fd::AsFd;
-/// use std::os::unix::net::UnixStream;
-/// use wouldblock::{Io, RecvFlags, SendFlags, recv_fds, send_fds, set_nonblocking};
-///
-/// let (ours, theirs) = UnixStream::pair()?;
-/// set_nonblocking(&ours, true)?;
-/// set_nonblocking(&theirs, true)?;
-/// let file = std::fs::File::open("/dev/null")?;
-/// let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[file.as_fd()], SendFlags::empty());
-/// assert_eq!(sent, Io::Ready(1));
-///
-/// let mut into = [const { None }; 4];
-/// let mut byte = [0];
-/// let bufs = &mut [IoSliceMut::new(&mut byte)];
-/// let message = recv_fds(&ours, bufs, &mut into, RecvFlags::empty()).ready().unwrap();
-/// assert_eq!(message.descriptors, 1);
-/// assert!(into[0].is_some());
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[doc(alias = "SCM_RIGHTS")]
-#[doc(alias = "recvmsg")]
-pub fn recv_fds<Fd: AsFd>(
-    fd: Fd,
-    bufs: &mut [IoSliceMut<'_>],
-    into: &mut [Option<OwnedFd>],
-    flags: RecvFlags,
-) -> Io<Message> {
-    recv_fds_by(fd.as_fd(), bufs, into, flags, HOST)
-}
-
-fn recv_fds_by(
-    fd: BorrowedFd<'_>,
-    bufs: &mut [IoSliceMut<'_>],
-    into: &mut [Option<OwnedFd>],
-    flags: RecvFlags,
-    platform: &Platform,
-) -> Io<Message> {
-    // Room for all that a message can carry, not for `into` alone: what systems
-    // do with descriptors that do not fit into the control data differs.
-    let mut control: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
-    let mut control = RecvAncillaryBuffer::new(&mut control);
-    let flags =
-        net::RecvFlags::from_bits_retain(flags.to_system().bits() | platform.msg_cmsg_cloexec);
-    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match takes(fd, lengths, platform) {
-        Ok(count) => count,
-        Err(errno) => return Io::Err(errno),
-    };
-    let bufs = bufs.get_mut(..count).unwrap_or_default();
-    settle(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags)).map(|received| {
-        let (descriptors, lost) = take_descriptors(&mut control, into, platform);
-        Message {
-            bytes: received.bytes,
-            address: received.address,
-            truncated: received.flags.contains(ReturnFlags::TRUNC),
-            descriptors,
-            descriptors_lost: lost || received.flags.contains(ReturnFlags::CTRUNC),
-        }
-    })
-}
-
-/// Moves the descriptors that came into `into`. Returns how many, and whether
-/// one was closed instead.
-fn take_descriptors(
-    control: &mut RecvAncillaryBuffer<'_>,
-    into: &mut [Option<OwnedFd>],
-    platform: &Platform,
-) -> (usize, bool) {
-    let mut places = into.iter_mut();
-    let mut count = 0;
-    let mut lost = false;
-    for message in control.drain() {
-        let RecvAncillaryMessage::ScmRights(descriptors) = message else {
-            continue;
-        };
-        for fd in descriptors {
-            let safe = platform.cmsg_cloexec_holds || set_close_on_exec(&fd).is_ok();
-            match places.next() {
-                Some(place) if safe => {
-                    *place = Some(fd);
-                    count += 1;
-                }
-                // Dropped, and so closed.
-                _ => lost = true,
-            }
-        }
-    }
-    (count, lost)
-}
-
 /// How many of the buffers to pass. A stream may be given the first of them; a
 /// message must be whole, so there all are passed and the system refuses.
-fn takes(
+pub(super) fn takes(
     fd: BorrowedFd<'_>,
     lengths: impl ExactSizeIterator<Item = usize>,
     platform: &Platform,
@@ -338,39 +212,8 @@ pub fn send_msg_to<Fd: AsFd>(
     })
 }
 
-/// `sendmsg(fd, …)` with `SCM_RIGHTS`—Sends bytes, and descriptors with them,
-/// without waiting.
-///
-/// Answers as [`send_msg`] does. The descriptors travel with the first byte that
-/// is taken, once, so send the rest of a partly taken message with [`send_msg`]. A
-/// stream must send at least one byte with them. They are duplicated: the
-/// caller's stay open. More than 253 are `Err(EINVAL)`, and nothing is sent.
-///
-/// See [`recv_fds`] for an example.
-///
-/// # References
-///
-/// [Linux](https://man7.org/linux/man-pages/man7/unix.7.html)
-#[doc(alias = "SCM_RIGHTS")]
-#[doc(alias = "sendmsg")]
-pub fn send_fds<Fd: AsFd>(
-    fd: Fd,
-    bufs: &[IoSlice<'_>],
-    descriptors: &[BorrowedFd<'_>],
-    flags: SendFlags,
-) -> Io {
-    let mut control: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
-    let mut control = SendAncillaryBuffer::new(&mut control);
-    let fits = descriptors.len() <= MOST_DESCRIPTORS
-        && (descriptors.is_empty() || control.push(SendAncillaryMessage::ScmRights(descriptors)));
-    if !fits {
-        return Io::Err(TOO_MANY);
-    }
-    send_msg_by(fd.as_fd(), bufs, &mut control, flags, HOST)
-}
-
 #[inline]
-fn send_msg_by(
+pub(super) fn send_msg_by(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     control: &mut SendAncillaryBuffer<'_, '_, '_>,
@@ -421,17 +264,6 @@ impl<F: AsFd> NonBlocking<F> {
         recv_msg(self, bufs, flags)
     }
 
-    /// See [`recv_fds()`].
-    #[inline]
-    pub fn recv_fds(
-        &self,
-        bufs: &mut [IoSliceMut<'_>],
-        into: &mut [Option<OwnedFd>],
-        flags: RecvFlags,
-    ) -> Io<Message> {
-        recv_fds(self, bufs, into, flags)
-    }
-
     /// See [`send_msg()`].
     #[inline]
     pub fn send_msg(&self, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
@@ -447,17 +279,6 @@ impl<F: AsFd> NonBlocking<F> {
         address: &impl Address,
     ) -> Io {
         send_msg_to(self, bufs, flags, address)
-    }
-
-    /// See [`send_fds()`].
-    #[inline]
-    pub fn send_fds(
-        &self,
-        bufs: &[IoSlice<'_>],
-        descriptors: &[BorrowedFd<'_>],
-        flags: SendFlags,
-    ) -> Io {
-        send_fds(self, bufs, descriptors, flags)
     }
 
     /// See [`send_msg_all()`].

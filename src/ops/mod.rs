@@ -3,6 +3,7 @@
 
 mod connection;
 mod creation;
+mod descriptors;
 mod message;
 mod poll;
 mod stream;
@@ -10,9 +11,8 @@ mod vectored;
 
 pub use connection::{Address, accept, accept_from, connect, finish_connect};
 pub use creation::{pipe, socket, socketpair};
-pub use message::{
-    Message, recv_fds, recv_from, recv_msg, send_fds, send_msg, send_msg_all, send_msg_to, send_to,
-};
+pub use descriptors::{recv_fds, send_fds};
+pub use message::{Message, recv_from, recv_msg, send_msg, send_msg_all, send_msg_to, send_to};
 pub use poll::{poll, ready};
 pub use stream::{read, read_with, recv, recv_with, send, write};
 pub use vectored::{readv, send_all, write_all, writev, writev_all};
