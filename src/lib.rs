@@ -95,18 +95,24 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
 mod classify;
+mod deadline;
 mod flags;
 mod io;
 mod mode;
 mod ops;
 pub mod platform;
 mod readiness;
+mod set;
+mod wait;
 
 pub use classify::{Op, Outcome, classify};
+pub use deadline::Deadline;
 pub use flags::{RecvFlags, SendFlags};
 pub use io::Io;
 pub use mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};
@@ -117,6 +123,13 @@ pub use ops::{
     writev_all,
 };
 pub use readiness::{Interest, Readiness};
+#[cfg(feature = "alloc")]
+pub use set::Growable;
+pub use set::{Inline, Key, NotRegistered, PollSet, Reason, Registration, Storage, UnknownKey};
+pub use wait::{
+    Retry, connect_until, poll_until, retry_until, wait_for, wait_readable, wait_writable,
+};
+
 pub use rustix::event::PollFd;
 pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 pub use rustix::io::{Errno, IoSlice, IoSliceMut};

@@ -97,13 +97,13 @@ fn change<Fd: AsFd>(fd: &Fd, nonblocking: bool) -> Result<bool, Errno> {
 ///
 /// ```
 /// use wouldblock::{Io, NonBlocking, RecvFlags};
-/// use std::os::unix::net::UnixStream;
+/// # use wouldblock::{AddressFamily, SocketType};
 ///
-/// let (ours, theirs) = UnixStream::pair()?;
+/// # let (ours, _theirs) = rustix::net::socketpair(
+/// #     AddressFamily::UNIX, SocketType::STREAM, rustix::net::SocketFlags::empty(), None)?;
 /// let ours = NonBlocking::new(ours)?;
 /// assert_eq!(ours.recv(&mut [0; 8], RecvFlags::empty()), Io::WouldBlock);
-/// # drop(theirs);
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), wouldblock::Errno>(())
 /// ```
 #[doc(alias = "O_NONBLOCK")]
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The operations: thin functions, one system call each. Nothing here knows an
 //! errno by name; [`settle`] hands it to the classifier.
 
+pub(crate) mod clock;
 mod connection;
 mod creation;
 mod descriptors;

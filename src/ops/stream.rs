@@ -190,19 +190,16 @@ pub fn send<Fd: AsFd>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
 /// # Examples
 ///
 /// ```
-/// use wouldblock::{Io, NonBlocking};
-/// use std::io::Write;
+/// use wouldblock::{Io, pipe, read, write};
 ///
-/// let (reader, writer) = rustix::pipe::pipe()?;
-/// let mut writer = std::fs::File::from(writer);
-/// let reader = NonBlocking::new(reader)?;
+/// let (reader, writer) = pipe()?;
 /// let mut buf = [0; 8];
-/// assert_eq!(reader.read(&mut buf), Io::WouldBlock);
-/// writer.write_all(b"hello")?;
-/// assert_eq!(reader.read(&mut buf), Io::Ready(5));
+/// assert_eq!(read(&reader, &mut buf), Io::WouldBlock);
+/// assert_eq!(write(&writer, b"hello"), Io::Ready(5));
+/// assert_eq!(read(&reader, &mut buf), Io::Ready(5));
 /// drop(writer);
-/// assert_eq!(reader.read(&mut buf), Io::Ready(0));
-/// # Ok::<(), std::io::Error>(())
+/// assert_eq!(read(&reader, &mut buf), Io::Ready(0));
+/// # Ok::<(), wouldblock::Errno>(())
 /// ```
 ///
 /// # References

@@ -130,11 +130,11 @@ hold! {
 /// For a flag that rustix may lack although the system has it: where rustix has
 /// it, it is the table's.
 macro_rules! hold_where_known {
-    ($($fact:ident == $flags:ty, $name:literal;)*) => {$(
+    ($($fact:ident == $known:expr;)*) => {$(
         const _: () = {
-            let known = named_flag!($flags, $name);
+            let known = $known;
             assert!(
-                known == 0 || HOST.$fact as u64 == known as u64 || same(HOST.name, POSIX.name),
+                known == 0 || HOST.$fact == known || same(HOST.name, POSIX.name),
                 concat!("the platform table is wrong for this target: ", stringify!($fact)),
             );
         };
@@ -142,9 +142,9 @@ macro_rules! hold_where_known {
 }
 
 hold_where_known! {
-    pollrdhup == PollFlags, "RDHUP";
-    msg_nosignal == rustix::net::SendFlags, "NOSIGNAL";
-    msg_cmsg_cloexec == rustix::net::RecvFlags, "CMSG_CLOEXEC";
+    pollrdhup == poll_bits(PollFlags::from_bits_retain(named_flag!(PollFlags, "RDHUP")));
+    msg_nosignal == named_flag!(rustix::net::SendFlags, "NOSIGNAL");
+    msg_cmsg_cloexec == named_flag!(rustix::net::RecvFlags, "CMSG_CLOEXEC");
 }
 
 /// Both flags are passed, or neither: one alone would be a descriptor that is

@@ -1,0 +1,227 @@
+//! Where a set keeps its things: an array of fixed capacity, or a vector.
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::BorrowedFd;
+
+/// A kind of storage: [`Inline`] or [`Growable`].
+///
+/// Not to be implemented elsewhere.
+pub trait Storage: sealed::Sealed {
+    #[doc(hidden)]
+    type List<T>: List<T>;
+    #[doc(hidden)]
+    type Scratch: Default;
+
+    /// Calls `body` with an array of pollfds, one for each of `entries`.
+    #[doc(hidden)]
+    fn with_pollfds<'a, R>(
+        scratch: &'a mut Self::Scratch,
+        entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
+        body: impl FnOnce(&mut [PollFd<'a>]) -> R,
+    ) -> R;
+}
+
+/// A vector as far as a set needs one.
+#[doc(hidden)]
+pub trait List<T>: Default {
+    /// Whether one more fits.
+    fn has_room(&self) -> bool;
+    /// Appends; does nothing if there is no room.
+    fn push(&mut self, value: T);
+    fn pop(&mut self) -> Option<T>;
+    fn swap_remove(&mut self, index: usize) -> Option<T>;
+    fn get(&self, index: usize) -> Option<&T>;
+    fn get_mut(&mut self, index: usize) -> Option<&mut T>;
+    fn len(&self) -> usize;
+    fn iter<'a>(&'a self) -> impl Iterator<Item = &'a T>
+    where
+        T: 'a;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<const N: usize> Sealed for super::Inline<N> {}
+    #[cfg(feature = "alloc")]
+    impl Sealed for super::Growable {}
+}
+
+/// Storage for `N` descriptors inside the set itself. Nothing is allocated; the
+/// array that `poll` is given stands on the stack during the call (8 bytes for
+/// each of the `N`).
+#[derive(Debug)]
+pub enum Inline<const N: usize> {}
+
+/// The storage of [`Inline`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Array<T, const N: usize> {
+    /// The first `length` are occupied.
+    items: [Option<T>; N],
+    length: usize,
+}
+
+impl<T, const N: usize> Default for Array<T, N> {
+    fn default() -> Self {
+        Self {
+            items: [const { None }; N],
+            length: 0,
+        }
+    }
+}
+
+impl<T, const N: usize> List<T> for Array<T, N> {
+    fn has_room(&self) -> bool {
+        self.length < N
+    }
+
+    fn push(&mut self, value: T) {
+        if let Some(place) = self.items.get_mut(self.length) {
+            *place = Some(value);
+            self.length += 1;
+        }
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let last = self.length.checked_sub(1)?;
+        self.length = last;
+        self.items.get_mut(last)?.take()
+    }
+
+    fn swap_remove(&mut self, index: usize) -> Option<T> {
+        if index >= self.length {
+            return None;
+        }
+        let last = self.pop();
+        match self.items.get_mut(index) {
+            Some(place @ Some(_)) => core::mem::replace(place, last),
+            _ => last,
+        }
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> Option<&T> {
+        self.items.get(index)?.as_ref()
+    }
+
+    #[inline]
+    fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.items.get_mut(index)?.as_mut()
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.length
+    }
+
+    #[inline]
+    fn iter<'a>(&'a self) -> impl Iterator<Item = &'a T>
+    where
+        T: 'a,
+    {
+        self.items.iter().take(self.length).flatten()
+    }
+}
+
+impl<const N: usize> Storage for Inline<N> {
+    type List<T> = Array<T, N>;
+    type Scratch = ();
+
+    #[inline]
+    fn with_pollfds<'a, R>(
+        (): &'a mut (),
+        mut entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
+        body: impl FnOnce(&mut [PollFd<'a>]) -> R,
+    ) -> R {
+        let mut count = 0;
+        let mut fds: [PollFd<'a>; N] = core::array::from_fn(|_| match entries.next() {
+            Some((fd, events)) => {
+                count += 1;
+                PollFd::from_borrowed_fd(fd, events)
+            }
+            // Beyond what the kernel is shown.
+            None => PollFd::from_borrowed_fd(rustix::fs::CWD, PollFlags::empty()),
+        });
+        body(fds.get_mut(..count).unwrap_or_default())
+    }
+}
+
+/// Storage that grows on the heap.
+#[cfg(feature = "alloc")]
+#[derive(Debug)]
+pub enum Growable {}
+
+#[cfg(feature = "alloc")]
+mod growable {
+    use super::{BorrowedFd, Growable, List, PollFd, PollFlags, Storage};
+    use alloc::vec::Vec;
+
+    impl<T> List<T> for Vec<T> {
+        fn has_room(&self) -> bool {
+            true
+        }
+
+        fn push(&mut self, value: T) {
+            self.push(value);
+        }
+
+        fn pop(&mut self) -> Option<T> {
+            self.pop()
+        }
+
+        fn swap_remove(&mut self, index: usize) -> Option<T> {
+            (index < self.len()).then(|| self.swap_remove(index))
+        }
+
+        #[inline]
+        fn get(&self, index: usize) -> Option<&T> {
+            <[T]>::get(self, index)
+        }
+
+        #[inline]
+        fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+            <[T]>::get_mut(self, index)
+        }
+
+        #[inline]
+        fn len(&self) -> usize {
+            self.len()
+        }
+
+        #[inline]
+        fn iter<'a>(&'a self) -> impl Iterator<Item = &'a T>
+        where
+            T: 'a,
+        {
+            <[T]>::iter(self)
+        }
+    }
+
+    impl Storage for Growable {
+        type List<T> = Vec<T>;
+        /// Kept for its allocation, always empty.
+        type Scratch = Vec<PollFd<'static>>;
+
+        #[inline]
+        fn with_pollfds<'a, R>(
+            scratch: &'a mut Self::Scratch,
+            entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
+            body: impl FnOnce(&mut [PollFd<'a>]) -> R,
+        ) -> R {
+            let mut fds = relifed(core::mem::take(scratch));
+            fds.extend(entries.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events)));
+            let result = body(&mut fds);
+            *scratch = relifed(fds);
+            result
+        }
+    }
+
+    /// The vector's allocation, for entries that borrow something else. Collecting
+    /// a vector's own elements, of the same size, reuses it; a test counts the
+    /// allocations.
+    fn relifed<'a>(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'a>> {
+        fds.clear();
+        fds.into_iter()
+            .map(|_| PollFd::from_borrowed_fd(rustix::fs::CWD, PollFlags::empty()))
+            .collect()
+    }
+}
