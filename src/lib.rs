@@ -100,6 +100,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "std")]
+mod adapters;
 mod classify;
 mod deadline;
 mod flags;
