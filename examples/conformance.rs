@@ -1,0 +1,479 @@
+//! Does this system do what the crate's table says? For a porter on a new machine:
+//!
+//! ```console
+//! $ cargo run --example conformance            # to read, and to paste into an issue
+//! $ cargo run --example conformance -- --tsv   # for a program
+//! ```
+//!
+//! Every fact of the host's table has a line: what the table says, what was seen,
+//! and a verdict. `agrees` and `DIFFERS` were run here and now; `asserted` was held
+//! against the target's own constants while this was compiled; `not observable`
+//! cannot be seen from a program that uses only std and this crate, so it stands on
+//! the source that the table names. The exit status is 1 if a fact differs.
+
+use std::fmt::Debug;
+use std::io::{Error, IoSlice, Read, Result, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use wouldblock::platform::{HOST, PollClock, QueueEvent};
+use wouldblock::{
+    AddressFamily, Deadline, Interest, Io, IoSliceMut, Op, Outcome, PollFd, RecvFlags, SendFlags,
+    SocketAddrUnix, SocketType, accept, connect, connect_until, finish_connect, is_nonblocking,
+    pipe, poll, ready, recv, recv_fds, send, send_fds, send_to, set_nonblocking, socket, wait_for,
+    writev,
+};
+
+#[derive(Clone, Copy, PartialEq)]
+enum Verdict {
+    Agrees,
+    Differs,
+    Asserted,
+    NotObservable,
+}
+
+struct Line {
+    fact: &'static str,
+    expected: String,
+    observed: String,
+    verdict: Verdict,
+}
+
+#[derive(Default)]
+struct Report(Vec<Line>);
+
+impl Report {
+    /// A fact that was run.
+    fn saw<T: PartialEq + Debug>(&mut self, fact: &'static str, expected: T, observed: T) {
+        let verdict = if expected == observed {
+            Verdict::Agrees
+        } else {
+            Verdict::Differs
+        };
+        let (expected, observed) = (format!("{expected:?}"), format!("{observed:?}"));
+        self.0.push(Line {
+            fact,
+            expected,
+            observed,
+            verdict,
+        });
+    }
+
+    fn close_on_exec(&mut self, fact: &'static str, fd: impl AsFd) -> Result<()> {
+        match is_close_on_exec(fd)? {
+            Some(closed) => self.saw(fact, true, closed),
+            None => self.unseen(fact, true, "the shell cannot name so high a descriptor"),
+        }
+        Ok(())
+    }
+
+    fn asserted(&mut self, fact: &'static str, expected: impl Debug) {
+        let expected = format!("{expected:?}");
+        let observed = String::from("the target's constant");
+        self.0.push(Line {
+            fact,
+            expected,
+            observed,
+            verdict: Verdict::Asserted,
+        });
+    }
+
+    fn unseen(&mut self, fact: &'static str, expected: impl Debug, why: &str) {
+        let expected = format!("{expected:?}");
+        let observed = why.into();
+        self.0.push(Line {
+            fact,
+            expected,
+            observed,
+            verdict: Verdict::NotObservable,
+        });
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
+}
+
+/// Whether a program that this one executes finds the descriptor closed, which is
+/// what close-on-exec is for. `None` if the shell cannot name so high a number.
+fn is_close_on_exec(fd: impl AsFd) -> Result<Option<bool>> {
+    let n = fd.as_fd().as_raw_fd();
+    let shell = |script: String| {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &script]).stderr(Stdio::null()).status()
+    };
+    if !shell(format!("exec {n}</dev/null; : <&{n}"))?.success() {
+        return Ok(None);
+    }
+    Ok(Some(!shell(format!(": <&{n}"))?.success()))
+}
+
+fn raw(error: &Error) -> i32 {
+    error.raw_os_error().unwrap_or_default()
+}
+
+/// The bits that `poll` reports for `interest` within the deadline.
+fn bits(fd: impl AsFd, interest: Interest) -> Result<u16> {
+    let _hint = wait_for(&fd, interest, soon()).into_io_result()?;
+    let mut entry: [PollFd<'_>; 1] = [interest.on(&fd)];
+    poll(&mut entry, Some(Duration::ZERO)).into_io_result()?;
+    Ok(u16::from_ne_bytes(entry[0].revents().bits().to_ne_bytes()))
+}
+
+fn numbers(report: &mut Report) -> Result<()> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let error = (&ours).read(&mut [0; 8]).expect_err("nothing was sent");
+    report.saw("eagain (recv with nothing there)", HOST.eagain, raw(&error));
+    drop(theirs);
+    for (fact, number) in [
+        ("ewouldblock", HOST.ewouldblock),
+        ("eintr", HOST.eintr),
+        ("einprogress", HOST.einprogress),
+        ("ealready", HOST.ealready),
+        ("enobufs", HOST.enobufs),
+        ("enomem", HOST.enomem),
+        ("econnaborted", HOST.econnaborted),
+        ("eproto", HOST.eproto),
+        ("emfile", HOST.emfile),
+        ("enfile", HOST.enfile),
+    ] {
+        report.asserted(fact, number);
+    }
+    report.unseen(
+        "accept_network_errors",
+        HOST.accept_network_errors,
+        "needs a broken network",
+    );
+    Ok(())
+}
+
+fn poll_bits(report: &mut Report) -> Result<()> {
+    let (ours, mut theirs) = UnixStream::pair()?;
+    let seen = bits(&ours, Interest::WRITABLE)?;
+    report.saw("pollout (room to write)", HOST.pollout, seen & HOST.pollout);
+    theirs.write_all(b"!")?;
+    let seen = bits(&ours, Interest::READABLE)?;
+    report.saw("pollin (data)", HOST.pollin & seen != 0, true);
+    theirs.shutdown(Shutdown::Write)?;
+    let seen = bits(&ours, Interest::READABLE)?;
+    if HOST.pollrdhup == 0 {
+        report.unseen("pollrdhup", 0, "the table says that there is none");
+    } else {
+        report.saw(
+            "pollrdhup (peer shut down)",
+            HOST.pollrdhup,
+            seen & HOST.pollrdhup,
+        );
+    }
+    let (reader, writer) = pipe()?;
+    drop(writer);
+    let seen = bits(&reader, Interest::READABLE)?;
+    report.saw(
+        "pollhup or pollin (pipe without a writer)",
+        true,
+        seen & (HOST.pollhup | HOST.pollin) != 0,
+    );
+    for (fact, number) in [
+        ("pollpri", HOST.pollpri),
+        ("pollerr", HOST.pollerr),
+        ("pollnval", HOST.pollnval),
+        ("pollrdnorm", HOST.pollrdnorm),
+        ("pollwrnorm", HOST.pollwrnorm),
+    ] {
+        report.asserted(fact, number);
+    }
+    Ok(())
+}
+
+fn births(report: &mut Report) -> Result<()> {
+    let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    report.saw("socket is non-blocking", true, is_nonblocking(&fd)?);
+    report.close_on_exec("socket is close-on-exec", &fd)?;
+    let (reader, writer) = pipe()?;
+    let modes = is_nonblocking(&reader)? && is_nonblocking(&writer)?;
+    report.saw("pipe is non-blocking", true, modes);
+    report.close_on_exec("pipe is close-on-exec", &reader)?;
+
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    let fd = accept(&listener).into_io_result()?;
+    report.saw(
+        "accept from a blocking listener is non-blocking",
+        true,
+        is_nonblocking(&fd)?,
+    );
+    report.close_on_exec("accept is close-on-exec", &fd)?;
+    report.unseen(
+        "accept_mode",
+        HOST.accept_mode,
+        "this crate and std both set it",
+    );
+    report.unseen(
+        "accept_flags, socket_flags, pipe_flags",
+        HOST.accept_flags,
+        "their effect is above",
+    );
+    drop(client);
+
+    let (ours, theirs) = UnixStream::pair()?;
+    let sent = send_fds(
+        &theirs,
+        &[IoSlice::new(b"!")],
+        &[ours.as_fd()],
+        SendFlags::empty(),
+    );
+    report.saw("send_fds sends", Io::Ready(1), sent);
+    let (mut into, mut byte) = ([None], [0]);
+    let bufs = &mut [IoSliceMut::new(&mut byte)];
+    recv_fds(&ours, bufs, &mut into, RecvFlags::empty()).into_io_result()?;
+    let [received] = into;
+    report.saw("a descriptor is received", true, received.is_some());
+    if let Some(received) = received {
+        report.close_on_exec("a received descriptor is close-on-exec", received)?;
+    }
+    report.unseen(
+        "msg_cmsg_cloexec",
+        HOST.msg_cmsg_cloexec,
+        "its effect is above",
+    );
+    report.unseen(
+        "cmsg_cloexec_holds",
+        HOST.cmsg_cloexec_holds,
+        "its effect is above",
+    );
+    Ok(())
+}
+
+fn signals_and_sizes(report: &mut Report) -> Result<()> {
+    let (ours, theirs) = UnixStream::pair()?;
+    set_nonblocking(&ours, true)?;
+    drop(theirs);
+    let answer = send(&ours, b"?", SendFlags::empty());
+    report.saw(
+        "send to a peer that is gone is an error",
+        true,
+        answer.is_err(),
+    );
+    report.unseen("msg_nosignal", HOST.msg_nosignal, "std ignores SIGPIPE");
+    report.unseen("so_nosigpipe", HOST.so_nosigpipe, "std ignores SIGPIPE");
+
+    let (_reader, writer) = pipe()?;
+    let bufs = vec![IoSlice::new(b"."); HOST.iov_max + 1];
+    let answer = writev(&writer, &bufs);
+    report.saw(
+        "iov_max: one buffer more is not refused",
+        true,
+        answer.is_ready(),
+    );
+    report.unseen("io_max", HOST.io_max, "would take gigabytes");
+    Ok(())
+}
+
+fn clocks(report: &mut Report) -> Result<()> {
+    let (ours, _theirs) = UnixStream::pair()?;
+    let time = |timeout| {
+        let start = Instant::now();
+        let answer = poll(&mut [Interest::READABLE.on(&ours)], Some(timeout));
+        (answer, start.elapsed())
+    };
+    let short = Duration::from_micros(1100);
+    let waits: Vec<_> = (0..50).map(|_| time(short)).collect();
+    let early = waits.iter().filter(|wait| wait.1 < short).count();
+    report.saw("poll is never early (of 50 waits of 1.1 ms)", 0, early);
+    let all_timed_out = waits.iter().all(|wait| wait.0 == Io::WouldBlock);
+    report.saw("poll with nothing ready is WouldBlock", true, all_timed_out);
+    let quickest = waits.iter().map(|wait| wait.1).min().unwrap_or_default();
+    // A kernel that counts milliseconds cannot come back before the second.
+    let clock = if quickest < Duration::from_millis(2) {
+        PollClock::Nanoseconds
+    } else {
+        PollClock::Milliseconds
+    };
+    report.saw("poll_clock (the quickest of them)", HOST.poll_clock, clock);
+    let answer = poll(&mut [Interest::WRITABLE.on(&ours)], Some(Duration::MAX));
+    report.saw("poll_longest is accepted", Io::Ready(1), answer);
+    Ok(())
+}
+
+fn unix(report: &mut Report) -> Result<()> {
+    let directory = std::env::temp_dir().join(format!("wouldblock-{}", std::process::id()));
+    std::fs::create_dir(&directory)?;
+    let result = unix_in(report, &directory);
+    std::fs::remove_dir_all(&directory)?;
+    result
+}
+
+fn unix_in(report: &mut Report, directory: &std::path::Path) -> Result<()> {
+    let name = directory.join("datagram");
+    let receiver = UnixDatagram::bind(&name)?;
+    let address = SocketAddrUnix::new(&name)?;
+    // Several senders, so that the receiver's queue fills before their own.
+    let senders: Vec<_> = (0..16)
+        .map(|_| socket(AddressFamily::UNIX, SocketType::DGRAM, None))
+        .collect::<core::result::Result<_, _>>()?;
+    let full = senders.iter().cycle().take(100_000).find_map(|sender| {
+        let answer = send_to(sender, b"one", SendFlags::empty(), &address);
+        (!answer.is_ready()).then_some((sender, answer))
+    });
+    match full {
+        None => report.unseen(
+            "unix_queue_event",
+            HOST.unix_queue_event,
+            "the queue never filled",
+        ),
+        Some((_, Io::Err(errno))) if errno.raw_os_error() == HOST.enobufs => {
+            report.saw(
+                "a full AF_UNIX queue is to back off from",
+                Outcome::BackOff,
+                Op::SendToUnix.outcome(errno),
+            );
+        }
+        Some((sender, answer)) => {
+            let event = match ready(sender, Interest::WRITABLE) {
+                Io::WouldBlock => QueueEvent::Arrives,
+                _ => QueueEvent::Never,
+            };
+            if HOST.unix_queue_event == QueueEvent::Unknown {
+                report.unseen(
+                    "unix_queue_event",
+                    QueueEvent::Unknown,
+                    &format!("{event:?} was seen: enter it"),
+                );
+            } else {
+                report.saw("unix_queue_event", HOST.unix_queue_event, event);
+            }
+            let lawful = answer.is_would_block() == (event == QueueEvent::Arrives);
+            report.saw(
+                "a full AF_UNIX queue is WouldBlock only with an event",
+                true,
+                lawful,
+            );
+        }
+    }
+    drop(receiver);
+
+    let name = directory.join("stream");
+    let listener = UnixListener::bind(&name)?;
+    let address = SocketAddrUnix::new(&name)?;
+    let mut clients = Vec::new();
+    let full = loop {
+        let client = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+        let answer = connect(&client, &address);
+        if !answer.is_ready() || clients.len() == 8192 {
+            break (client, answer);
+        }
+        clients.push(client);
+    };
+    // Whatever it is called, waiting for it must not be what makes it spin.
+    let spins = full.1.is_would_block() && ready(&full.0, Interest::WRITABLE).is_ready();
+    report.saw(
+        "a full AF_UNIX backlog is not WouldBlock and ready",
+        false,
+        spins,
+    );
+    drop(listener);
+    report.unseen(
+        "unix_connect_interrupted",
+        HOST.unix_connect_interrupted,
+        "needs a signal at the right moment",
+    );
+    Ok(())
+}
+
+fn connections(report: &mut Report) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let answer = connect_until(&client, &address, soon());
+    report.saw("connect to a listener", Io::Ready(()), answer);
+    report.saw(
+        "finish_connect of a connection",
+        Io::Ready(()),
+        finish_connect(&client),
+    );
+    let mut buf = [0; 8];
+    let answer = recv(&client, &mut buf, RecvFlags::empty());
+    report.saw("recv with nothing there", Io::WouldBlock, answer);
+    report.saw(
+        "and poll agrees",
+        Io::WouldBlock,
+        ready(&client, Interest::READABLE),
+    );
+    drop(listener);
+    let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let answer = connect_until(&client, &address, soon());
+    report.saw("connect to nobody fails", true, answer.is_err());
+    report.saw(
+        "and goes on failing",
+        true,
+        finish_connect(&client).is_err(),
+    );
+    Ok(())
+}
+
+fn main() -> Result<ExitCode> {
+    let tsv = std::env::args().any(|argument| argument == "--tsv");
+    let mut report = Report::default();
+    for group in [
+        numbers,
+        poll_bits,
+        births,
+        signals_and_sizes,
+        clocks,
+        unix,
+        connections,
+    ] {
+        group(&mut report)?;
+    }
+    let count = |verdict| {
+        report
+            .0
+            .iter()
+            .filter(|line| line.verdict == verdict)
+            .count()
+    };
+    if !tsv {
+        println!(
+            "wouldblock {} on the table `{}`\n",
+            env!("CARGO_PKG_VERSION"),
+            HOST.name
+        );
+    }
+    for line in &report.0 {
+        let verdict = match line.verdict {
+            Verdict::Agrees => "agrees",
+            Verdict::Differs => "DIFFERS",
+            Verdict::Asserted => "asserted",
+            Verdict::NotObservable => "not observable",
+        };
+        let Line {
+            fact,
+            expected,
+            observed,
+            ..
+        } = line;
+        if tsv {
+            println!("{fact}\t{expected}\t{observed}\t{verdict}");
+        } else {
+            println!("{verdict:<15}{fact:<54}table: {expected}; seen: {observed}");
+        }
+    }
+    if !tsv {
+        println!(
+            "\n{} agree, {} differ, {} asserted when compiled, {} not observable",
+            count(Verdict::Agrees),
+            count(Verdict::Differs),
+            count(Verdict::Asserted),
+            count(Verdict::NotObservable),
+        );
+    }
+    Ok(if count(Verdict::Differs) == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
