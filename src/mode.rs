@@ -173,7 +173,6 @@ impl TryFrom<rustix::fd::OwnedFd> for NonBlocking<rustix::fd::OwnedFd> {
 }
 
 /// A descriptor that refused non-blocking mode, and why.
-#[derive(Debug)]
 pub struct Refused<F> {
     /// The descriptor, handed back.
     pub fd: F,
@@ -206,7 +205,16 @@ impl<F> core::fmt::Display for Refused<F> {
     }
 }
 
-impl<F: core::fmt::Debug> core::error::Error for Refused<F> {}
+/// Shows the errno only, so that an error asks nothing of the caller's type.
+impl<F> core::fmt::Debug for Refused<F> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Refused")
+            .field("errno", &self.errno)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F> core::error::Error for Refused<F> {}
 
 /// Non-blocking mode, or blocking mode, for a while: puts the old mode back when
 /// dropped, if it changed it.

@@ -119,7 +119,6 @@ pub struct Registration<'a, F, D> {
 }
 
 /// Why a descriptor was not registered; it is handed back.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct NotRegistered<F, D> {
     /// The descriptor.
@@ -471,7 +470,16 @@ impl<F, D> fmt::Display for NotRegistered<F, D> {
     }
 }
 
-impl<F: fmt::Debug, D: fmt::Debug> core::error::Error for NotRegistered<F, D> {}
+/// Shows the reason only, so that an error asks nothing of the caller's types.
+impl<F, D> fmt::Debug for NotRegistered<F, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotRegistered")
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F, D> core::error::Error for NotRegistered<F, D> {}
 
 impl fmt::Display for UnknownKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,144 @@
+//! Each server holds the same conversations: half-close, back-pressure, many at
+//! once.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start(program: &str) -> Self {
+        let mut child = Command::new(program)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line.trim().parse().unwrap();
+        Self { child, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream
+    }
+}
+
+/// Bytes that show when some are lost, doubled or out of order.
+fn pattern(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(length)
+    .collect()
+}
+
+/// A client that shuts down its side still gets everything, then the end.
+fn half_close(server: &Server) {
+    let mut stream = server.connect();
+    stream.write_all(b"hello").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).unwrap();
+    assert_eq!(back, b"hello");
+}
+
+/// A client that sends far more than any buffer holds before it reads: the server
+/// has to stop reading, and every byte has to come back.
+fn back_pressure(server: &Server) {
+    let mut stream = server.connect();
+    let sent = pattern(32 << 20);
+    let mut writer = stream.try_clone().unwrap();
+    let expected = sent.clone();
+    let (stuck, told) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        // More than the buffers of both ends take is not swallowed unread.
+        writer
+            .set_write_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        let mut n = 0;
+        while let Ok(step) = writer.write(&sent[n..]) {
+            n += step;
+            assert!(
+                step > 0 && n < sent.len(),
+                "the server swallowed everything"
+            );
+        }
+        stuck.send(()).unwrap();
+        writer.set_write_timeout(Some(DEADLINE)).unwrap();
+        writer.write_all(&sent[n..]).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+    });
+    told.recv_timeout(DEADLINE).unwrap();
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).unwrap();
+    thread.join().unwrap();
+    assert!(back == expected, "{} bytes came back", back.len());
+}
+
+fn many(server: &Server) {
+    let mut streams: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    for (i, stream) in streams.iter_mut().enumerate() {
+        stream
+            .write_all(format!("client {i:02}").as_bytes())
+            .unwrap();
+    }
+    for (i, stream) in streams.iter_mut().enumerate() {
+        let mut back = [0; 9];
+        stream.read_exact(&mut back).unwrap();
+        assert_eq!(back, format!("client {i:02}").as_bytes());
+    }
+}
+
+fn conversations(program: &str) {
+    let server = Server::start(program);
+    half_close(&server);
+    many(&server);
+    back_pressure(&server);
+    half_close(&server);
+}
+
+#[test]
+fn echo_on_poll_sets_holds_every_conversation() {
+    conversations(env!("CARGO_BIN_EXE_echo-poll"));
+}
+
+#[test]
+fn echo_on_tokio_holds_every_conversation() {
+    conversations(env!("CARGO_BIN_EXE_echo-tokio"));
+}
+
+#[test]
+fn echo_on_async_io_holds_every_conversation() {
+    conversations(env!("CARGO_BIN_EXE_echo-async-io"));
+}
+
+#[test]
+fn echo_on_mio_holds_every_conversation() {
+    conversations(env!("CARGO_BIN_EXE_echo-mio"));
+}
+
+#[test]
+fn echo_on_polling_holds_every_conversation() {
+    conversations(env!("CARGO_BIN_EXE_echo-polling"));
+}
