@@ -81,7 +81,7 @@ impl Pauses {
             }
             _ => self.next,
         };
-        self.next = (time * 2).min(Self::LONGEST);
+        self.next = time.saturating_mul(2).min(Self::LONGEST);
         sleep(time);
         true
     }

@@ -8,7 +8,10 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 /// The time on a clock that never goes back, since some moment in the past.
 #[inline]
 pub(crate) fn now() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+    let time = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanoseconds))
 }
 
 /// Sleeps for `time`, signals or not. Not by `poll` of nothing, which fails when
