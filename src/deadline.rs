@@ -25,8 +25,9 @@ use crate::ops::clock::now;
 /// the machine is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Deadline {
-    /// On the clock of `now`; the greatest value is never.
-    at: Duration,
+    /// In nanoseconds on the clock of `now`, of which 64 bits hold 584 years; the
+    /// greatest value is never. Not a `Duration`, whose arithmetic can panic.
+    at: u64,
 }
 
 static_assertions::assert_impl_all!(Deadline: Copy, Send, Sync, Unpin);
@@ -36,6 +37,7 @@ impl Deadline {
     #[inline]
     #[must_use]
     pub fn after(time: Duration) -> Self {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self {
             at: now().saturating_add(time),
         }
@@ -45,17 +47,17 @@ impl Deadline {
     #[inline]
     #[must_use]
     pub const fn never() -> Self {
-        Self { at: Duration::MAX }
+        Self { at: u64::MAX }
     }
 
     /// How long it is until then: zero if it has passed, `None` for never.
     #[inline]
     #[must_use]
     pub fn remaining(self) -> Option<Duration> {
-        if self.at == Duration::MAX {
+        if self.at == u64::MAX {
             None
         } else {
-            Some(self.at.saturating_sub(now()))
+            Some(Duration::from_nanos(self.at.saturating_sub(now())))
         }
     }
 

@@ -59,29 +59,28 @@ impl From<Retry> for Op {
 
 /// The pauses of a wait that has no event to wait for: 1 ms, then twice as long
 /// each time, up to 64 ms.
-#[derive(Debug)]
 struct Pauses {
-    next: Duration,
+    /// In milliseconds.
+    next: u64,
 }
 
 impl Pauses {
-    const FIRST: Duration = Duration::from_millis(1);
-    const LONGEST: Duration = Duration::from_millis(64);
+    const LONGEST: u64 = 64;
 
     const fn new() -> Self {
-        Self { next: Self::FIRST }
+        Self { next: 1 }
     }
 
     /// Sleeps; false if the deadline came first.
     fn pause(&mut self, deadline: Deadline) -> bool {
-        let time = match deadline.remaining() {
-            Some(rest) if rest <= self.next => {
+        let time = Duration::from_millis(self.next);
+        if let Some(rest) = deadline.remaining() {
+            if rest <= time {
                 sleep(rest);
                 return false;
             }
-            _ => self.next,
-        };
-        self.next = time.saturating_mul(2).min(Self::LONGEST);
+        }
+        self.next = (self.next * 2).min(Self::LONGEST);
         sleep(time);
         true
     }

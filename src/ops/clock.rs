@@ -5,13 +5,16 @@ use core::time::Duration;
 use rustix::thread::{NanosleepRelativeResult, nanosleep};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// The time on a clock that never goes back, since some moment in the past.
+/// The time on a clock that never goes back, in nanoseconds since some moment in
+/// the past.
 #[inline]
-pub(crate) fn now() -> Duration {
+pub(crate) fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
-    Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanoseconds))
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
 }
 
 /// Sleeps for `time`, signals or not. Not by `poll` of nothing, which fails when
