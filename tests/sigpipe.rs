@@ -2,34 +2,24 @@
 
 #![allow(unsafe_code, reason = "signal dispositions have no safe interface")]
 
+mod common;
+
+use std::io::IoSlice;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus};
 
-use wouldblock::{Io, NonBlocking, SendFlags};
+use common::{alone, in_a_child, is_alone, tcp_pair};
+use wouldblock::{Errno, Io, NonBlocking, SendFlags, SocketAddr};
 
-const ROLE: &str = "WOULDBLOCK_SIGPIPE_CHILD";
+const NONE: SendFlags = SendFlags::empty();
 
-/// Runs the test of this name again, as a process of its own in which SIGPIPE
-/// has its default action: ending the process.
-fn in_a_child(test: &str) -> ExitStatus {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(ROLE, "1")
-        .output()
-        .unwrap()
-        .status
-}
-
-fn is_the_child() -> bool {
-    if std::env::var_os(ROLE).is_none() {
-        return false;
-    }
-    // Rust's runtime ignores the signal; a C program that links this crate may
-    // not.
+/// Gives SIGPIPE its default action: ending the process. Rust's runtime ignores
+/// the signal; a C program that links this crate may not.
+fn let_sigpipe_kill() {
     // SAFETY: SIG_DFL is a valid disposition, and no handler runs.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    true
 }
 
 fn widow() -> NonBlocking<UnixStream> {
@@ -38,23 +28,95 @@ fn widow() -> NonBlocking<UnixStream> {
     NonBlocking::new(ours).unwrap()
 }
 
-#[test]
-fn send_to_a_peer_that_is_gone_raises_no_signal() {
-    if is_the_child() {
-        assert!(matches!(widow().send(b"?", SendFlags::empty()), Io::Err(_)));
-        return;
-    }
-    let status = in_a_child("send_to_a_peer_that_is_gone_raises_no_signal");
-    assert!(status.success(), "{status}");
+/// A connection that takes addresses along with what it may no longer send.
+fn ended() -> (NonBlocking<TcpStream>, SocketAddr, TcpStream) {
+    let (ours, theirs) = tcp_pair();
+    ours.shutdown(Shutdown::Write).unwrap();
+    let address = ours.peer_addr().unwrap();
+    (NonBlocking::new(ours).unwrap(), address, theirs)
 }
 
-/// Also the proof that the test above can fail.
+#[test]
+fn send_to_a_peer_that_is_gone_raises_no_signal() {
+    alone("send_to_a_peer_that_is_gone_raises_no_signal", || {
+        let_sigpipe_kill();
+        assert!(widow().send(b"?", NONE).is_err());
+    });
+}
+
+#[test]
+fn send_to_after_the_end_raises_no_signal() {
+    alone("send_to_after_the_end_raises_no_signal", || {
+        let_sigpipe_kill();
+        let (ours, address, _theirs) = ended();
+        assert_eq!(ours.send_to(b"?", NONE, &address), Io::Err(Errno::PIPE));
+        let bufs = [IoSlice::new(b"?")];
+        let answer = ours.send_msg_to(&bufs, NONE, &address);
+        assert_eq!(answer, Io::Err(Errno::PIPE));
+    });
+}
+
+#[test]
+fn send_msg_to_a_peer_that_is_gone_raises_no_signal() {
+    alone("send_msg_to_a_peer_that_is_gone_raises_no_signal", || {
+        let_sigpipe_kill();
+        let mut bufs = [IoSlice::new(b"?")];
+        assert_eq!(widow().send_msg(&bufs, NONE), Io::Err(Errno::PIPE));
+        let answer = widow().send_msg_all(&mut &mut bufs[..], NONE);
+        assert_eq!(answer, Io::Err(Errno::PIPE));
+    });
+}
+
+#[test]
+fn send_fds_to_a_peer_that_is_gone_raises_no_signal() {
+    alone("send_fds_to_a_peer_that_is_gone_raises_no_signal", || {
+        let_sigpipe_kill();
+        let (ours, bufs) = (widow(), [IoSlice::new(b"?")]);
+        let answer = ours.send_fds(&bufs, &[ours.as_fd()], NONE);
+        assert_eq!(answer, Io::Err(Errno::PIPE));
+    });
+}
+
+#[test]
+fn send_all_to_a_peer_that_is_gone_raises_no_signal() {
+    alone("send_all_to_a_peer_that_is_gone_raises_no_signal", || {
+        let_sigpipe_kill();
+        let mut rest = &b"?"[..];
+        assert_eq!(widow().send_all(&mut rest, NONE), Io::Err(Errno::PIPE));
+        assert_eq!(rest, b"?");
+    });
+}
+
+/// Also the proof that the tests above can fail.
 #[test]
 fn write_to_a_peer_that_is_gone_raises_sigpipe() {
-    if is_the_child() {
-        let _ = widow().write(b"?");
+    raises_sigpipe("write_to_a_peer_that_is_gone_raises_sigpipe", || {
+        widow().write(b"?")
+    });
+}
+
+#[test]
+fn writev_to_a_peer_that_is_gone_raises_sigpipe() {
+    raises_sigpipe("writev_to_a_peer_that_is_gone_raises_sigpipe", || {
+        widow().writev(&[IoSlice::new(b"?")])
+    });
+}
+
+/// Also for a connection that was ended at this side.
+#[test]
+fn write_after_the_end_raises_sigpipe() {
+    raises_sigpipe("write_after_the_end_raises_sigpipe", || {
+        ended().0.write(b"?")
+    });
+}
+
+#[track_caller]
+fn raises_sigpipe(test: &'static str, call: impl FnOnce() -> Io) {
+    if is_alone() {
+        let_sigpipe_kill();
+        let _ = call();
         return;
     }
-    let status = in_a_child("write_to_a_peer_that_is_gone_raises_sigpipe");
+    let status = in_a_child(test).status;
     assert_eq!(status.signal(), Some(libc::SIGPIPE), "{status}");
 }

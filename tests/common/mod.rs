@@ -3,15 +3,27 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Output};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use wouldblock::{Interest, Io, Readiness, poll, set_nonblocking};
+use rustix::io::{FdFlags, fcntl_getfd};
+use wouldblock::{
+    AddressFamily, Interest, Io, Readiness, SocketType, connect, is_nonblocking, poll,
+    set_nonblocking, socket,
+};
 
 /// No wait in the tests is longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits until there is something to receive or to accept.
+#[track_caller]
+pub(crate) fn wait_to_read(fd: impl AsFd) {
+    let readiness = wait_for(fd, Interest::READABLE);
+    assert!(readiness.is_readable(), "{readiness:?}");
+}
 
 /// Waits for `interest`, and fails the test if it does not come in time.
 #[track_caller]
@@ -85,4 +97,103 @@ pub(crate) fn thread_cpu_time() -> Duration {
 pub(crate) fn pipe() -> (File, File) {
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     (reader.into(), writer.into())
+}
+
+/// Set in a process that runs one test alone.
+const ROLE: &str = "WOULDBLOCK_TEST_ALONE";
+
+pub(crate) fn is_alone() -> bool {
+    std::env::var_os(ROLE).is_some()
+}
+
+/// Runs the test of this name again, as a process of its own.
+pub(crate) fn in_a_child(test: &'static str) -> Output {
+    within_deadline(move || {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
+            .env(ROLE, "1")
+            .output()
+            .unwrap()
+    })
+}
+
+/// Runs `body` where nobody else opens or closes descriptors, or is hurt by what
+/// it does to the process. `test` is the name of the test that calls.
+#[track_caller]
+pub(crate) fn alone(test: &'static str, body: impl FnOnce()) {
+    if is_alone() {
+        return body();
+    }
+    let output = in_a_child(test);
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    // A name that is not the test's would run none, with success.
+    let passed = output.status.success() && out.contains("1 passed");
+    assert!(passed, "{}\n{out}\n{err}", output.status);
+}
+
+/// Fails unless the descriptor is what this crate promises of a new one.
+#[track_caller]
+pub(crate) fn assert_prepared(fd: impl AsFd) {
+    assert_eq!(is_nonblocking(&fd), Ok(true));
+    assert_eq!(fcntl_getfd(&fd), Ok(FdFlags::CLOEXEC));
+}
+
+/// Fails unless both are the same file.
+#[track_caller]
+pub(crate) fn assert_same_file(one: impl AsFd, other: impl AsFd) {
+    let [one, other] = [
+        rustix::fs::fstat(one).unwrap(),
+        rustix::fs::fstat(other).unwrap(),
+    ];
+    assert_eq!((one.st_dev, one.st_ino), (other.st_dev, other.st_ino));
+}
+
+/// A TCP socket of this crate's making.
+pub(crate) fn tcp_socket() -> OwnedFd {
+    socket(AddressFamily::INET, SocketType::STREAM, None).unwrap()
+}
+
+/// A TCP socket with an address that nobody else can have while it lives; nobody
+/// listens there yet.
+pub(crate) fn bound_tcp() -> (OwnedFd, SocketAddr) {
+    let bound = tcp_socket();
+    rustix::net::bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = rustix::net::getsockname(&bound).unwrap();
+    (bound, SocketAddr::try_from(address).unwrap())
+}
+
+/// A connect that stays in progress, because the listener's queue is full.
+#[cfg(target_os = "linux")]
+pub(crate) struct Pending {
+    pub(crate) listener: OwnedFd,
+    pub(crate) address: SocketAddr,
+    /// What fills the queue.
+    pub(crate) queued: Vec<OwnedFd>,
+    pub(crate) socket: OwnedFd,
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) fn pending_connect() -> Pending {
+    let (listener, address) = bound_tcp();
+    rustix::net::listen(&listener, 0).unwrap();
+    let mut queued = Vec::new();
+    loop {
+        let socket = tcp_socket();
+        assert!(connect(&socket, &address).is_would_block());
+        // Long enough for a handshake over loopback.
+        let mut fds = [Interest::WRITABLE.on(&socket)];
+        if poll(&mut fds, Some(Duration::from_millis(200))).is_would_block() {
+            return Pending {
+                listener,
+                address,
+                queued,
+                socket,
+            };
+        }
+        queued.push(socket);
+        assert!(queued.len() < 64, "the queue never filled");
+    }
 }
