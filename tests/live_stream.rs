@@ -263,27 +263,10 @@ fn write_to_a_pipe_without_a_reader_fails() {
 #[test]
 #[cfg(target_os = "linux")]
 fn send_while_a_connect_is_in_progress_would_block() {
-    use rustix::net::{AddressFamily, SocketType, connect, socket};
-    // A listener whose queue is full keeps the next attempt in progress.
-    let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    rustix::net::bind(&listener, &any).unwrap();
-    rustix::net::listen(&listener, 0).unwrap();
-    let address = std::net::SocketAddr::try_from(rustix::net::getsockname(&listener).unwrap());
-    let address = address.unwrap();
-    let mut sockets = Vec::new();
-    let pending = loop {
-        let ours = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        set_nonblocking(&ours, true).unwrap();
-        let _ = connect(&ours, &address);
-        if ready(&ours, Interest::WRITABLE) == Io::WouldBlock {
-            break ours;
-        }
-        sockets.push(ours);
-        assert!(sockets.len() < 64, "the queue never filled");
-    };
-    assert_eq!(send(&pending, b"?", SendFlags::empty()), Io::WouldBlock);
-    assert_eq!(recv(&pending, &mut [0; 8], NONE), Io::WouldBlock);
+    let pending = common::pending_connect();
+    let pending = &pending.socket;
+    assert_eq!(send(pending, b"?", SendFlags::empty()), Io::WouldBlock);
+    assert_eq!(recv(pending, &mut [0; 8], NONE), Io::WouldBlock);
 }
 
 #[test]
@@ -311,4 +294,42 @@ fn every_operation_on_the_wrong_kind_of_descriptor_fails_and_names_it() {
     }
     let directory = std::fs::File::open("/").unwrap();
     assert_eq!(read(&directory, &mut [0; 8]), Io::Err(Errno::ISDIR));
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn more_than_four_gib_asked_for_in_one_call_is_partly_done() {
+    const LENGTH: usize = 5 << 30;
+    let mut room = Vec::<u8>::new();
+    if let Err(error) = room.try_reserve_exact(LENGTH) {
+        println!("skipped: {error}");
+        return;
+    }
+    let (ours, mut theirs) = stream_pair();
+    theirs.write_all(b"hello").unwrap();
+    let answer = ours.recv_with(room.spare_capacity_mut(), NONE, |bytes| bytes.to_vec());
+    assert_eq!(answer, Io::Ready(b"hello".to_vec()));
+    theirs.write_all(b"again").unwrap();
+    let answer = ours.read_with(room.spare_capacity_mut(), |bytes| bytes.to_vec());
+    assert_eq!(answer, Io::Ready(b"again".to_vec()));
+    drop(room);
+
+    // Pages that nobody writes to take no memory.
+    let zeros = vec![0; LENGTH];
+    let bufs = [std::io::IoSlice::new(&zeros)];
+    type Call<'a> = &'a dyn Fn(&NonBlocking<UnixStream>) -> Io;
+    let calls: [Call<'_>; 4] = [
+        &|ours| ours.send(&zeros, SendFlags::empty()),
+        &|ours| ours.write(&zeros),
+        &|ours| ours.send_msg(&bufs, SendFlags::empty()),
+        &|ours| ours.writev(&bufs),
+    ];
+    for call in calls {
+        let (ours, theirs) = stream_pair();
+        let n = call(&ours).ready().unwrap();
+        assert!(0 < n && n < LENGTH, "{n}");
+        drop(ours);
+        let arrived = std::io::copy(&mut &theirs, &mut std::io::sink()).unwrap();
+        assert_eq!(arrived, n as u64);
+    }
 }
