@@ -1,0 +1,643 @@
+//! Datagrams, messages of several buffers, and descriptors on real sockets.
+
+mod common;
+
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+
+use common::{assert_same_file, pipe, tcp_pair, wait_for, wait_to_read};
+use rustix::io::{FdFlags, fcntl_getfd};
+use wouldblock::{
+    Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, SocketAddrAny,
+    SocketAddrUnix, ready, recv_fds, recv_from, recv_msg, send_fds, send_msg, send_msg_to, send_to,
+    set_nonblocking,
+};
+
+const NONE: RecvFlags = RecvFlags::empty();
+const SEND: SendFlags = SendFlags::empty();
+
+fn udp() -> (NonBlocking<UdpSocket>, SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    (NonBlocking::new(socket).unwrap(), address)
+}
+
+fn stream_pair() -> (NonBlocking<UnixStream>, NonBlocking<UnixStream>) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    (
+        NonBlocking::new(ours).unwrap(),
+        NonBlocking::new(theirs).unwrap(),
+    )
+}
+
+fn datagram_pair() -> (NonBlocking<UnixDatagram>, NonBlocking<UnixDatagram>) {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    (
+        NonBlocking::new(ours).unwrap(),
+        NonBlocking::new(theirs).unwrap(),
+    )
+}
+
+/// A receiver with a name, and the directory that the name is in.
+fn named() -> (NonBlocking<UnixDatagram>, SocketAddrUnix, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let receiver = NonBlocking::new(UnixDatagram::bind(&path).unwrap()).unwrap();
+    (receiver, SocketAddrUnix::new(&path).unwrap(), directory)
+}
+
+/// Storage for descriptors.
+fn room<const N: usize>() -> [Option<OwnedFd>; N] {
+    [const { None }; N]
+}
+
+#[test]
+fn recv_from_with_nothing_there_would_block() {
+    assert!(recv_from(udp().0, &mut [0; 8], NONE).is_would_block());
+    assert!(
+        stream_pair()
+            .0
+            .recv_from(&mut [0; 8], NONE)
+            .is_would_block()
+    );
+}
+
+#[test]
+fn recv_from_gives_the_bytes_and_the_sender() {
+    let (ours, address) = udp();
+    let (theirs, their_address) = udp();
+    assert_eq!(theirs.send_to(b"hello", SEND, &address), Io::Ready(5));
+    wait_to_read(&ours);
+    let mut buf = [0; 8];
+    let (n, sender) = ours.recv_from(&mut buf, RecvFlags::PEEK).ready().unwrap();
+    assert_eq!((n, &buf), (5, b"hello\0\0\0"));
+    assert_eq!(SocketAddr::try_from(sender.unwrap()), Ok(their_address));
+    let (n, sender) = ours.recv_from(&mut buf[..2], NONE).ready().unwrap();
+    assert_eq!(n, 2, "cut off");
+    assert_eq!(SocketAddr::try_from(sender.unwrap()), Ok(their_address));
+    assert!(ours.recv_from(&mut buf, NONE).is_would_block());
+}
+
+#[test]
+fn recv_from_of_an_empty_datagram_is_ready_with_zero_and_the_sender() {
+    let (ours, address) = udp();
+    let (theirs, their_address) = udp();
+    assert_eq!(theirs.send_to(b"", SEND, &address), Io::Ready(0));
+    wait_to_read(&ours);
+    let (n, sender) = ours.recv_from(&mut [0; 8], NONE).ready().unwrap();
+    assert_eq!(n, 0);
+    assert_eq!(SocketAddr::try_from(sender.unwrap()), Ok(their_address));
+    assert!(ours.recv_from(&mut [0; 8], NONE).is_would_block());
+}
+
+#[test]
+fn recv_from_a_named_and_from_an_unnamed_unix_sender_tells_them_apart() {
+    let (ours, address, directory) = named();
+    let path = directory.path().join("sender");
+    let sender = UnixDatagram::bind(&path).unwrap();
+    assert_eq!(send_to(&sender, b"named", SEND, &address), Io::Ready(5));
+    let (n, sender) = ours.recv_from(&mut [0; 8], NONE).ready().unwrap();
+    assert_eq!(n, 5);
+    let sender = SocketAddrUnix::try_from(sender.unwrap());
+    assert_eq!(sender, SocketAddrUnix::new(&path));
+
+    let sender = UnixDatagram::unbound().unwrap();
+    assert_eq!(send_to(&sender, b"unnamed", SEND, &address), Io::Ready(7));
+    let (n, sender) = ours.recv_from(&mut [0; 8], NONE).ready().unwrap();
+    assert_eq!(n, 7);
+    // Elsewhere it may be an address without a name.
+    assert!(cfg!(not(target_os = "linux")) || sender.is_none());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn recv_from_a_sender_with_the_longest_name_is_ready() {
+    // It fills sun_path, so that no NUL fits behind it.
+    let (ours, address, directory) = named();
+    let mut path = directory.path().join("x").into_os_string();
+    while path.len() < 108 {
+        path.push("x");
+    }
+    let sender = UnixDatagram::unbound().unwrap();
+    rustix::net::bind(&sender, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(send_to(&sender, b"hello", SEND, &address), Io::Ready(5));
+    }
+    let (n, sender) = ours.recv_from(&mut [0; 8], NONE).ready().unwrap();
+    assert!(n == 5 && sender.is_some());
+    let mut buf = [0; 8];
+    let message = ours.recv_msg(&mut [IoSliceMut::new(&mut buf)], NONE);
+    let message = message.ready().unwrap();
+    assert!(message.bytes == 5 && message.address.is_some());
+}
+
+#[test]
+fn recv_from_a_connected_stream_gives_the_bytes() {
+    let (ours, mut theirs) = tcp_pair();
+    theirs.write_all(b"hello").unwrap();
+    wait_to_read(&ours);
+    let (n, sender) = recv_from(&ours, &mut [0; 8], NONE).ready().unwrap();
+    assert_eq!(n, 5);
+    assert!(cfg!(not(target_os = "linux")) || sender.is_none());
+    drop(theirs);
+    wait_to_read(&ours);
+    let (n, _) = recv_from(&ours, &mut [0; 8], NONE).ready().unwrap();
+    assert_eq!(n, 0, "the end");
+}
+
+#[test]
+fn recv_from_with_bits_that_are_not_ours_drops_them() {
+    // MSG_TRUNC on Linux would report the datagram's length, beyond the buffer.
+    let flags = RecvFlags::from_bits_retain(0x20);
+    let (ours, theirs) = datagram_pair();
+    for _ in 0..2 {
+        assert_eq!(theirs.send(b"hello", SEND), Io::Ready(5));
+    }
+    let (n, _) = ours.recv_from(&mut [0; 2], flags).ready().unwrap();
+    assert_eq!(n, 2);
+    let mut buf = [0; 2];
+    let message = ours.recv_msg(&mut [IoSliceMut::new(&mut buf)], flags);
+    assert_eq!(message.ready().unwrap().bytes, 2);
+}
+
+#[test]
+fn send_to_reaches_the_address_and_no_other() {
+    let (ours, address) = udp();
+    let (other, other_address) = udp();
+    let (theirs, _) = udp();
+    assert_eq!(theirs.send_to(b"hello", SEND, &address), Io::Ready(5));
+    let any = SocketAddrAny::from(other_address);
+    assert_eq!(theirs.send_to(b"you", SEND, &any), Io::Ready(3));
+    let bufs = [IoSlice::new(b"you "), IoSlice::new(b"too")];
+    assert_eq!(
+        theirs.send_msg_to(&bufs, SEND, &other_address),
+        Io::Ready(7)
+    );
+    let mut buf = [0; 8];
+    for (receiver, expected) in [(&ours, "hello"), (&other, "you"), (&other, "you too")] {
+        wait_to_read(receiver);
+        let n = receiver.recv(&mut buf, NONE).ready().unwrap();
+        assert_eq!(&buf[..n], expected.as_bytes());
+        // Those for the other must not be here.
+        let more = receiver.recv(&mut buf, RecvFlags::PEEK);
+        assert_eq!(more.is_would_block(), expected != "you", "{expected}");
+    }
+}
+
+#[test]
+fn send_to_without_a_receiver_fails() {
+    let (receiver, address, directory) = named();
+    drop(receiver);
+    let ours = NonBlocking::new(UnixDatagram::unbound().unwrap()).unwrap();
+    let missing = SocketAddrUnix::new(directory.path().join("missing")).unwrap();
+    let answers = [
+        ours.send_to(b"?", SEND, &address),
+        ours.send_to(b"?", SEND, &missing),
+        ours.send_msg_to(&[IoSlice::new(b"?")], SEND, &missing),
+    ];
+    let expected = [Errno::CONNREFUSED, Errno::NOENT, Errno::NOENT];
+    assert_eq!(answers, expected.map(Io::Err));
+    for errno in expected {
+        assert_eq!(Op::SendToUnix.outcome(errno), Outcome::Failed);
+    }
+}
+
+#[test]
+fn send_to_of_too_large_a_datagram_fails_and_sends_nothing() {
+    let (receiver, address) = udp();
+    let (ours, _) = udp();
+    let large = vec![0; 70_000];
+    let answer = ours.send_to(&large, SEND, &address);
+    assert_eq!(answer, Io::Err(Errno::MSGSIZE));
+    assert_eq!(ours.send_to(b"small", SEND, &address), Io::Ready(5));
+    wait_to_read(&receiver);
+    let (n, _) = receiver.recv_from(&mut [0; 8], NONE).ready().unwrap();
+    assert_eq!(n, 5);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn send_to_a_full_unix_receiver_is_no_would_block_and_says_back_off() {
+    type Send<'a> = &'a dyn Fn(&NonBlocking<UnixDatagram>) -> Io;
+    let (receiver, address, _directory) = named();
+    let any = SocketAddrAny::from(address.clone());
+    let bufs = [IoSlice::new(b"one")];
+    let forms: [Send<'_>; 4] = [
+        &|ours| ours.send_to(b"one", SEND, &address),
+        &|ours| ours.send_to(b"one", SEND, &any),
+        &|ours| ours.send_msg_to(&bufs, SEND, &address),
+        &|ours| ours.send_msg_to(&bufs, SEND, &any),
+    ];
+    let ours = NonBlocking::new(UnixDatagram::unbound().unwrap()).unwrap();
+    for form in forms {
+        let answer = loop {
+            match form(&ours) {
+                Io::Ready(n) => assert_eq!(n, 3),
+                answer => break answer,
+            }
+        };
+        assert_eq!(answer, Io::Err(Errno::AGAIN));
+        assert_eq!(Op::SendToUnix.outcome(Errno::AGAIN), Outcome::BackOff);
+        // Whoever waited for room would spin.
+        let readiness = ready(&ours, Interest::WRITABLE).ready().unwrap();
+        assert!(readiness.is_writable());
+    }
+    assert!(receiver.recv(&mut [0; 8], NONE).is_ready());
+    assert_eq!(ours.send_to(b"one", SEND, &address), Io::Ready(3));
+}
+
+#[test]
+fn recv_msg_with_nothing_there_would_block() {
+    let mut buf = [0; 8];
+    let bufs = &mut [IoSliceMut::new(&mut buf)];
+    assert!(recv_msg(datagram_pair().0, bufs, NONE).is_would_block());
+    let mut room = room::<2>();
+    let (ours, _theirs) = stream_pair();
+    assert!(recv_fds(&ours, bufs, &mut room, NONE).is_would_block());
+    assert!(room.iter().all(Option::is_none));
+}
+
+#[test]
+fn recv_msg_of_a_datagram_says_whether_it_was_cut_off() {
+    let (ours, theirs) = datagram_pair();
+    for (sent, expected) in [
+        ("", (0, false)),
+        ("short", (5, false)),
+        ("headbody", (8, false)),
+        ("headbody!", (8, true)),
+    ] {
+        assert_eq!(theirs.send(sent.as_bytes(), SEND), Io::Ready(sent.len()));
+        let (mut head, mut body) = ([0; 4], [0; 4]);
+        let bufs = &mut [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+        let message = ours.recv_msg(bufs, NONE).ready().unwrap();
+        assert_eq!((message.bytes, message.truncated), expected, "{sent}");
+        assert_eq!((message.descriptors, message.descriptors_lost), (0, false));
+        let both = [head, body].concat();
+        assert_eq!(&both[..message.bytes], &sent.as_bytes()[..message.bytes]);
+    }
+    let mut buf = [0; 8];
+    let bufs = &mut [IoSliceMut::new(&mut buf)];
+    assert!(
+        ours.recv_msg(bufs, NONE).is_would_block(),
+        "the rest is lost"
+    );
+}
+
+#[test]
+fn recv_msg_of_a_stream_is_never_cut_off_and_ends_with_zero() {
+    let (ours, theirs) = stream_pair();
+    assert_eq!(theirs.send(b"hello", SEND), Io::Ready(5));
+    let mut buf = [0; 3];
+    for expected in [3, 2] {
+        let bufs = &mut [IoSliceMut::new(&mut buf)];
+        let message = ours.recv_msg(bufs, NONE).ready().unwrap();
+        assert_eq!((message.bytes, message.truncated), (expected, false));
+    }
+    drop(theirs);
+    let message = ours.recv_msg(&mut [IoSliceMut::new(&mut buf)], NONE);
+    assert_eq!(message.ready().unwrap().bytes, 0);
+}
+
+#[test]
+fn recv_msg_names_the_sender() {
+    let (ours, address) = udp();
+    let (theirs, their_address) = udp();
+    assert_eq!(theirs.send_to(b"hello", SEND, &address), Io::Ready(5));
+    wait_to_read(&ours);
+    let mut buf = [0; 8];
+    let message = ours.recv_msg(&mut [IoSliceMut::new(&mut buf)], NONE);
+    let message = message.ready().unwrap();
+    assert_eq!(message.bytes, 5);
+    let sender = SocketAddr::try_from(message.address.unwrap());
+    assert_eq!(sender, Ok(their_address));
+}
+
+#[test]
+fn recv_msg_after_a_reset_fails() {
+    let (ours, theirs) = tcp_pair();
+    common::reset(theirs);
+    assert!(wait_for(&ours, Interest::READABLE).is_error());
+    let mut buf = [0; 8];
+    let bufs = &mut [IoSliceMut::new(&mut buf)];
+    let answer = recv_msg(&ours, bufs, NONE);
+    assert_eq!(answer.err(), Some(Errno::CONNRESET));
+}
+
+#[test]
+fn send_msg_sends_the_buffers_as_one() {
+    let bufs = [
+        IoSlice::new(b"head"),
+        IoSlice::new(b""),
+        IoSlice::new(b"body"),
+    ];
+    let mut buf = [0; 16];
+    let (ours, theirs) = datagram_pair();
+    assert_eq!(ours.send_msg(&bufs, SEND), Io::Ready(8));
+    assert_eq!(theirs.recv(&mut buf, NONE), Io::Ready(8));
+    assert_eq!(&buf[..8], b"headbody");
+    assert_eq!(ours.send_msg(&[], SEND), Io::Ready(0));
+    assert_eq!(theirs.recv(&mut buf, NONE), Io::Ready(0));
+    let (ours, theirs) = stream_pair();
+    assert_eq!(ours.send_msg(&bufs, SEND), Io::Ready(8));
+    assert_eq!(theirs.recv(&mut buf, NONE), Io::Ready(8));
+}
+
+#[test]
+fn send_msg_until_full_would_block() {
+    let (ours, theirs) = stream_pair();
+    let sent = common::fill(|buf| {
+        let (one, other) = buf.split_at(buf.len() / 2);
+        ours.send_msg(&[IoSlice::new(one), IoSlice::new(other)], SEND)
+    });
+    assert!(ours.ready(Interest::WRITABLE).is_would_block());
+    let mut theirs = theirs.into_inner();
+    set_nonblocking(&theirs, false).unwrap();
+    theirs.read_exact(&mut vec![0; sent]).unwrap();
+    assert_eq!(ours.send_msg(&[IoSlice::new(b"more")], SEND), Io::Ready(4));
+}
+
+/// One more than the kernel takes in one call.
+const TOO_MANY: usize = 1025;
+
+#[test]
+#[cfg(target_os = "linux")]
+fn send_msg_of_too_many_buffers_on_a_stream_takes_the_first() {
+    let bufs = [IoSlice::new(b"x"); TOO_MANY];
+    let (ours, theirs) = stream_pair();
+    assert_eq!(ours.send_msg(&bufs, SEND), Io::Ready(1024));
+    assert_eq!(ours.send_msg(&bufs[..1024], SEND), Io::Ready(1024));
+    assert_eq!(theirs.recv(&mut [0; 4096], NONE), Io::Ready(2048));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn send_msg_of_too_many_buffers_on_a_datagram_socket_fails_and_sends_nothing() {
+    let bufs = [IoSlice::new(b"x"); TOO_MANY];
+    let (ours, theirs) = datagram_pair();
+    assert_eq!(ours.send_msg(&bufs, SEND), Io::Err(Errno::MSGSIZE));
+    assert_eq!(Op::Send.outcome(Errno::MSGSIZE), Outcome::Failed);
+    assert_eq!(theirs.recv(&mut [0; 8], NONE), Io::WouldBlock);
+    assert_eq!(ours.send_msg(&bufs[..1024], SEND), Io::Ready(1024));
+
+    let (receiver, address) = udp();
+    let (ours, _) = udp();
+    let answer = ours.send_msg_to(&bufs, SEND, &address);
+    assert_eq!(answer, Io::Err(Errno::MSGSIZE));
+    assert_eq!(ours.send_msg_to(&bufs[..7], SEND, &address), Io::Ready(7));
+    wait_to_read(&receiver);
+    assert_eq!(receiver.recv(&mut [0; 2048], NONE), Io::Ready(7));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn recv_msg_into_too_many_buffers_uses_the_first_on_a_stream_alone() {
+    let mut storage = [0; TOO_MANY];
+    let mut bufs: Vec<_> = storage.chunks_mut(1).map(IoSliceMut::new).collect();
+    let (ours, theirs) = stream_pair();
+    assert_eq!(theirs.send(&[b'x'; TOO_MANY], SEND), Io::Ready(TOO_MANY));
+    let message = ours.recv_msg(&mut bufs, NONE).ready().unwrap();
+    assert_eq!((message.bytes, message.truncated), (1024, false));
+    assert_eq!(ours.recv(&mut [0; 8], NONE), Io::Ready(1));
+
+    let (ours, theirs) = datagram_pair();
+    assert_eq!(theirs.send(b"kept", SEND), Io::Ready(4));
+    let answer = ours.recv_msg(&mut bufs, NONE);
+    assert_eq!(answer.err(), Some(Errno::MSGSIZE));
+    assert_eq!(ours.recv(&mut [0; 8], NONE), Io::Ready(4));
+}
+
+#[test]
+fn every_message_operation_on_what_is_no_socket_fails() {
+    let (reader, writer) = pipe();
+    let mut buf = [0; 8];
+    let mut into = [IoSliceMut::new(&mut buf)];
+    let from = [IoSlice::new(b"?"); TOO_MANY];
+    let (_, address) = udp();
+    let answers = [
+        recv_from(&reader, &mut [0; 8], NONE).err(),
+        recv_msg(&reader, &mut into, NONE).err(),
+        recv_fds(&reader, &mut into, &mut room::<1>(), NONE).err(),
+        send_to(&writer, b"?", SEND, &address).err(),
+        send_msg(&writer, &from[..1], SEND).err(),
+        send_msg(&writer, &from, SEND).err(),
+        send_msg_to(&writer, &from[..1], SEND, &address).err(),
+        send_fds(&writer, &from[..1], &[writer.as_fd()], SEND).err(),
+    ];
+    assert_eq!(answers, [Some(Errno::NOTSOCK); 8]);
+}
+
+/// Sends one byte with the descriptors.
+#[track_caller]
+fn pass(socket: impl AsFd, descriptors: &[BorrowedFd<'_>]) {
+    let answer = send_fds(socket, &[IoSlice::new(b"!")], descriptors, SEND);
+    assert_eq!(answer, Io::Ready(1));
+}
+
+/// Receives a byte and descriptors into `room`: how many, and whether some were
+/// lost.
+#[track_caller]
+fn take(socket: impl AsFd, room: &mut [Option<OwnedFd>]) -> (usize, bool) {
+    let mut byte = [0];
+    let message = recv_fds(socket, &mut [IoSliceMut::new(&mut byte)], room, NONE);
+    let message = message.ready().unwrap();
+    assert_eq!((message.bytes, byte), (1, *b"!"));
+    (message.descriptors, message.descriptors_lost)
+}
+
+#[test]
+fn send_fds_passes_the_same_files_in_order_and_keeps_the_senders_open() {
+    let files = [(); 3].map(|()| tempfile::tempfile().unwrap());
+    let sent = files.each_ref().map(File::as_fd);
+    let (ours, theirs) = stream_pair();
+    let (ours_too, theirs_too) = datagram_pair();
+    let mut received = [room::<4>(), room::<4>()];
+    pass(&theirs, &sent);
+    assert_eq!(take(&ours, &mut received[0]), (3, false));
+    pass(&theirs_too, &sent);
+    assert_eq!(take(&ours_too, &mut received[1]), (3, false));
+    for received in received {
+        assert!(received[3].is_none());
+        for (fd, file) in received.iter().flatten().zip(&files) {
+            assert_same_file(fd, file);
+            assert_eq!(fcntl_getfd(fd), Ok(FdFlags::CLOEXEC));
+        }
+    }
+    for mut file in files {
+        file.write_all(b"still open").unwrap();
+    }
+}
+
+#[test]
+fn send_fds_without_descriptors_is_send_msg() {
+    let (ours, theirs) = stream_pair();
+    pass(&theirs, &[]);
+    let mut room = room::<1>();
+    assert_eq!(take(&ours, &mut room), (0, false));
+    assert!(room[0].is_none());
+}
+
+#[test]
+fn send_fds_with_an_empty_datagram_passes_them() {
+    let (ours, theirs) = datagram_pair();
+    let file = tempfile::tempfile().unwrap();
+    assert_eq!(theirs.send_fds(&[], &[file.as_fd()], SEND), Io::Ready(0));
+    let mut room = room::<1>();
+    let message = ours.recv_fds(&mut [], &mut room, NONE).ready().unwrap();
+    assert_eq!((message.bytes, message.descriptors), (0, 1));
+    assert_same_file(room[0].as_ref().unwrap(), &file);
+}
+
+#[test]
+fn send_fds_of_the_most_descriptors_passes_and_of_one_more_sends_nothing() {
+    let (ours, theirs) = stream_pair();
+    let (reader, _writer) = pipe();
+    let many = vec![reader.as_fd(); 254];
+    let answer = theirs.send_fds(&[IoSlice::new(b"?")], &many, SEND);
+    assert_eq!(answer, Io::Err(Errno::INVAL));
+    assert_eq!(Op::Send.outcome(Errno::INVAL), Outcome::Failed);
+    assert_eq!(ours.recv(&mut [0; 8], NONE), Io::WouldBlock);
+    let mut room = room::<254>();
+    pass(&theirs, &many[..253]);
+    assert_eq!(take(&ours, &mut room), (253, false));
+    assert!(room[253].is_none());
+    for fd in room.iter().flatten() {
+        assert_same_file(fd, &reader);
+    }
+    let mut rest = self::room::<254>();
+    assert_eq!(theirs.send(b"!", SEND), Io::Ready(1));
+    assert_eq!(take(&ours, &mut rest), (0, false));
+}
+
+#[test]
+fn send_fds_partly_taken_passes_them_once() {
+    let (ours, theirs) = stream_pair();
+    let file = tempfile::tempfile().unwrap();
+    let large = vec![b'!'; 16 << 20];
+    let sent = theirs.send_fds(&[IoSlice::new(&large)], &[file.as_fd()], SEND);
+    let sent = sent.ready().unwrap();
+    assert!(0 < sent && sent < large.len());
+    let mut room = room::<2>();
+    assert_eq!(take(&ours, &mut room), (1, false));
+    assert_same_file(room[0].as_ref().unwrap(), &file);
+    let mut arrived = 1;
+    while arrived < sent {
+        let mut buf = [0; 65536];
+        let mut more = self::room::<2>();
+        let bufs = &mut [IoSliceMut::new(&mut buf)];
+        let message = ours.recv_fds(bufs, &mut more, NONE).ready().unwrap();
+        assert_eq!((message.descriptors, message.descriptors_lost), (0, false));
+        arrived += message.bytes;
+    }
+    assert_eq!(arrived, sent);
+    assert_eq!(theirs.send_msg(&[IoSlice::new(b"!")], SEND), Io::Ready(1));
+    assert_eq!(take(&ours, &mut self::room::<2>()), (0, false));
+}
+
+#[test]
+fn send_fds_that_would_block_passes_nothing() {
+    let (ours, theirs) = stream_pair();
+    let sent = common::fill(|buf| theirs.send(buf, SEND));
+    let (mut reader, writer) = pipe();
+    let answer = theirs.send_fds(&[IoSlice::new(b"!")], &[writer.as_fd()], SEND);
+    assert_eq!(answer, Io::WouldBlock);
+    drop(writer);
+    // The pipe ends: nobody else holds the end to write to.
+    wait_to_read(&reader);
+    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+    let mut arrived = 0;
+    while let Io::Ready(n) = ours.recv(&mut [0; 65536], NONE) {
+        arrived += n;
+    }
+    assert_eq!(arrived, sent);
+}
+
+#[test]
+fn send_fds_to_a_peer_that_is_gone_fails() {
+    let (ours, theirs) = stream_pair();
+    drop(theirs);
+    let answer = ours.send_fds(&[IoSlice::new(b"?")], &[ours.as_fd()], SEND);
+    assert_eq!(answer, Io::Err(Errno::PIPE));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn send_fds_with_too_many_buffers_takes_the_first_and_passes_them() {
+    let (ours, theirs) = stream_pair();
+    let file = tempfile::tempfile().unwrap();
+    let bufs = [IoSlice::new(b"!"); TOO_MANY];
+    let answer = theirs.send_fds(&bufs, &[file.as_fd()], SEND);
+    assert_eq!(answer, Io::Ready(1024));
+    assert_eq!(take(&ours, &mut room::<1>()), (1, false));
+}
+
+#[test]
+fn recv_fds_replaces_and_drops_what_stood_in_the_storage() {
+    let (ours, theirs) = stream_pair();
+    let (mut reader, writer) = pipe();
+    let (mut kept_reader, kept_writer) = pipe();
+    let file = tempfile::tempfile().unwrap();
+    let mut room = [Some(OwnedFd::from(writer)), Some(kept_writer.into())];
+    pass(&theirs, &[file.as_fd()]);
+    assert_eq!(take(&ours, &mut room), (1, false));
+    assert_same_file(room[0].as_ref().unwrap(), &file);
+    wait_to_read(&reader);
+    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "it was closed");
+    // What no descriptor came for stays.
+    let kept = room[1].as_ref().unwrap();
+    assert_eq!(wouldblock::write(kept, b"kept"), Io::Ready(4));
+    assert_eq!(kept_reader.read(&mut [0; 8]).unwrap(), 4);
+}
+
+#[test]
+fn recv_fds_of_more_than_there_is_room_for_closes_the_rest_and_says_so() {
+    for places in 0..=3 {
+        let (ours, theirs) = stream_pair();
+        let pipes = [(); 3].map(|()| pipe());
+        pass(&theirs, &pipes.each_ref().map(|(_, writer)| writer.as_fd()));
+        let mut room = room::<3>();
+        let taken = take(&ours, &mut room[..places]);
+        assert_eq!(taken, (places, places < 3));
+        for (i, (mut reader, writer)) in pipes.into_iter().enumerate() {
+            drop(writer);
+            match room[i].take() {
+                Some(fd) => {
+                    assert!(i < places);
+                    assert_eq!(wouldblock::write(fd, b"open"), Io::Ready(4));
+                    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 4);
+                }
+                None => assert!(i >= places),
+            }
+            wait_to_read(&reader);
+            assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "not closed");
+        }
+    }
+}
+
+#[test]
+fn recv_msg_closes_the_descriptors_and_says_so() {
+    let (ours, theirs) = datagram_pair();
+    let (mut reader, writer) = pipe();
+    pass(&theirs, &[writer.as_fd()]);
+    drop(writer);
+    let mut byte = [0];
+    let message = ours.recv_msg(&mut [IoSliceMut::new(&mut byte)], NONE);
+    let message = message.ready().unwrap();
+    assert_eq!((message.descriptors, message.descriptors_lost), (0, true));
+    assert!(!message.truncated);
+    wait_to_read(&reader);
+    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "not closed");
+}
+
+#[test]
+fn recv_of_bytes_that_carry_descriptors_closes_them() {
+    let (ours, theirs) = stream_pair();
+    let (mut reader, writer) = pipe();
+    pass(&theirs, &[writer.as_fd()]);
+    drop(writer);
+    assert_eq!(ours.recv(&mut [0; 8], NONE), Io::Ready(1));
+    wait_to_read(&reader);
+    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "not closed");
+}
