@@ -1,0 +1,342 @@
+//! Several buffers at once, and the forms that go on until they would block, on
+//! real sockets and pipes.
+
+mod common;
+
+use std::io::{IoSlice, IoSliceMut, Read};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+
+use common::{DEADLINE, fill, pipe, tcp_pair, wait_for};
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use wouldblock::{
+    Errno, Interest, Io, NonBlocking, RecvFlags, SendFlags, readv, recv, send_all, send_msg_all,
+    set_nonblocking, write, write_all, writev, writev_all,
+};
+
+const SEND: SendFlags = SendFlags::empty();
+
+fn stream_pair() -> (NonBlocking<UnixStream>, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    (NonBlocking::new(ours).unwrap(), theirs)
+}
+
+/// A TCP connection that holds little, however much the kernel would give it.
+fn narrow_tcp_pair() -> (TcpStream, TcpStream) {
+    let (ours, theirs) = tcp_pair();
+    set_socket_send_buffer_size(&ours, 1 << 16).unwrap();
+    (ours, theirs)
+}
+
+#[test]
+fn readv_fills_one_buffer_after_the_other() {
+    let (reader, writer) = wouldblock::pipe().unwrap();
+    assert_eq!(write(&writer, b"headbody!"), Io::Ready(9));
+    let (mut head, mut body, mut rest) = ([0; 4], [0; 4], [0; 4]);
+    let bufs = &mut [
+        IoSliceMut::new(&mut head),
+        IoSliceMut::new(&mut []),
+        IoSliceMut::new(&mut body),
+    ];
+    assert_eq!(readv(&reader, bufs), Io::Ready(8));
+    assert_eq!((&head, &body), (b"head", b"body"));
+    assert_eq!(
+        readv(&reader, &mut [IoSliceMut::new(&mut rest)]),
+        Io::Ready(1)
+    );
+    assert_eq!(&rest, b"!\0\0\0");
+}
+
+#[test]
+fn readv_with_nothing_there_would_block_and_ends_with_the_writer() {
+    let (reader, writer) = pipe();
+    let reader = NonBlocking::new(reader).unwrap();
+    let mut buf = [0; 8];
+    let bufs = &mut [IoSliceMut::new(&mut buf)];
+    assert_eq!(reader.readv(bufs), Io::WouldBlock);
+    drop(writer);
+    assert_eq!(reader.readv(bufs), Io::Ready(0));
+    let (ours, _theirs) = stream_pair();
+    assert_eq!(ours.readv(bufs), Io::WouldBlock);
+    assert_eq!(readv(&pipe().1, bufs), Io::Err(Errno::BADF));
+}
+
+#[test]
+fn writev_takes_one_buffer_after_the_other() {
+    let bufs = [
+        IoSlice::new(b"head"),
+        IoSlice::new(b""),
+        IoSlice::new(b"body"),
+    ];
+    let (reader, writer) = wouldblock::pipe().unwrap();
+    assert_eq!(writev(&writer, &bufs), Io::Ready(8));
+    let mut buf = [0; 16];
+    assert_eq!(wouldblock::read(&reader, &mut buf), Io::Ready(8));
+    assert_eq!(&buf[..8], b"headbody");
+    assert_eq!(writev(&reader, &bufs), Io::Err(Errno::BADF));
+}
+
+#[test]
+fn writev_until_full_would_block_and_loses_nothing() {
+    let (ours, mut theirs) = stream_pair();
+    let sent = fill(|buf| {
+        let (one, other) = buf.split_at(100);
+        ours.writev(&[IoSlice::new(one), IoSlice::new(other)])
+    });
+    assert!(ours.ready(Interest::WRITABLE).is_would_block());
+    theirs.read_exact(&mut vec![0; sent]).unwrap();
+    assert_eq!(ours.writev(&[IoSlice::new(b"more")]), Io::Ready(4));
+    let mut buf = [0; 8];
+    assert_eq!(theirs.read(&mut buf).unwrap(), 4);
+    assert_eq!(&buf[..4], b"more");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn readv_and_writev_of_too_many_buffers_use_the_first() {
+    let (reader, writer) = wouldblock::pipe().unwrap();
+    let bufs = [IoSlice::new(b"x"); 1030];
+    assert_eq!(writev(&writer, &bufs), Io::Ready(1024));
+    assert_eq!(writev(&writer, &bufs[..10]), Io::Ready(10));
+    let mut storage = [0; 1030];
+    let mut bufs: Vec<_> = storage.chunks_mut(1).map(IoSliceMut::new).collect();
+    assert_eq!(readv(&reader, &mut bufs), Io::Ready(1024));
+    assert_eq!(readv(&reader, &mut bufs[..4]), Io::Ready(4));
+    assert_eq!(readv(&reader, &mut bufs), Io::Ready(6));
+    assert_eq!(readv(&reader, &mut bufs), Io::WouldBlock);
+    assert_eq!(storage[..1024], [b'x'; 1024]);
+    assert_eq!(storage[1024..], [0; 6]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn readv_and_writev_without_bytes_are_ready_with_zero() {
+    let (reader, writer) = wouldblock::pipe().unwrap();
+    assert_eq!(writev(&writer, &[]), Io::Ready(0));
+    assert_eq!(writev(&writer, &[IoSlice::new(b""); 2]), Io::Ready(0));
+    assert_eq!(readv(&reader, &mut []), Io::Ready(0));
+    let bufs = &mut [IoSliceMut::new(&mut []), IoSliceMut::new(&mut [])];
+    assert_eq!(readv(&reader, bufs), Io::Ready(0));
+    let (ours, _theirs) = stream_pair();
+    assert_eq!(ours.writev(&[]), Io::Ready(0));
+    assert_eq!(ours.readv(&mut []), Io::Ready(0));
+}
+
+#[test]
+fn every_all_form_of_nothing_is_ready() {
+    let (ours, theirs) = stream_pair();
+    let empty = || [IoSlice::new(b""); 3];
+    assert_eq!(ours.send_all(&mut &[][..], SEND), Io::Ready(()));
+    assert_eq!(ours.write_all(&mut &[][..]), Io::Ready(()));
+    assert_eq!(ours.writev_all(&mut &mut [][..]), Io::Ready(()));
+    assert_eq!(ours.writev_all(&mut &mut empty()[..]), Io::Ready(()));
+    assert_eq!(
+        ours.send_msg_all(&mut &mut empty()[..], SEND),
+        Io::Ready(())
+    );
+    let dont_wait = RecvFlags::DONTWAIT;
+    assert_eq!(recv(&theirs, &mut [0; 8], dont_wait), Io::WouldBlock);
+}
+
+/// Bytes of which no two places look alike.
+fn page() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut page = Vec::with_capacity(8 << 20);
+    while page.len() < 8 << 20 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        page.extend(state.to_ne_bytes());
+    }
+    page
+}
+
+/// Buffers of uneven lengths, some of them empty, more than one call takes.
+fn cut(page: &[u8]) -> Vec<IoSlice<'_>> {
+    let (mut rest, mut bufs) = (page, Vec::new());
+    while !rest.is_empty() {
+        let (buf, behind) = rest.split_at(rest.len().min(bufs.len() * 37 % 8191));
+        bufs.push(IoSlice::new(buf));
+        rest = behind;
+    }
+    assert!(bufs.len() > 1024);
+    bufs
+}
+
+fn length(bufs: &[IoSlice<'_>]) -> usize {
+    bufs.iter().map(|buf| buf.len()).sum()
+}
+
+fn join(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for buf in bufs {
+        bytes.extend_from_slice(buf);
+    }
+    bytes
+}
+
+/// Sends by `go_on`, which answers and says how much is left, to a slow reader
+/// that starts when the first call would block.
+#[track_caller]
+fn deliver<W: AsFd>(
+    writer: W,
+    mut reader: impl Read + Send + 'static,
+    page: &[u8],
+    mut go_on: impl FnMut(&W) -> (Io<()>, usize),
+) {
+    let (start, started) = mpsc::channel();
+    let (done, result) = mpsc::channel();
+    std::thread::spawn(move || {
+        started.recv().unwrap();
+        let mut arrived = Vec::new();
+        let mut bite = [0; 4099];
+        loop {
+            match reader.read(&mut bite).unwrap() {
+                0 => break,
+                n => arrived.extend_from_slice(&bite[..n]),
+            }
+        }
+        done.send(arrived).unwrap();
+    });
+    let mut left = page.len();
+    let mut waits = 0;
+    loop {
+        let (answer, now) = go_on(&writer);
+        assert!(now <= left, "{now} left after {left}");
+        left = now;
+        match answer {
+            Io::Ready(()) => break,
+            Io::WouldBlock => assert!(left > 0),
+            Io::Err(errno) => panic!("{errno}"),
+        }
+        waits += 1;
+        start.send(()).unwrap_or_default();
+        assert!(wait_for(&writer, Interest::WRITABLE).is_writable());
+    }
+    assert_eq!(left, 0);
+    assert!(waits > 0, "it never would have blocked");
+    drop(writer);
+    let arrived = result.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(arrived.len(), page.len());
+    assert!(arrived == page, "not the bytes that were sent");
+}
+
+#[test]
+fn send_all_to_a_slow_reader_delivers_everything_once_and_in_order() {
+    let page = page();
+    let mut rest = &page[..];
+    let (ours, theirs) = stream_pair();
+    deliver(ours, theirs, &page, |ours| {
+        (send_all(ours, &mut rest, SEND), rest.len())
+    });
+    let mut rest = &page[..];
+    let (ours, theirs) = narrow_tcp_pair();
+    deliver(ours, theirs, &page, |ours| {
+        (send_all(ours, &mut rest, SEND), rest.len())
+    });
+}
+
+#[test]
+fn write_all_to_a_slow_reader_delivers_everything_once_and_in_order() {
+    let page = page();
+    let mut rest = &page[..];
+    let (reader, writer) = pipe();
+    set_nonblocking(&writer, true).unwrap();
+    deliver(writer, reader, &page, |writer| {
+        (write_all(writer, &mut rest), rest.len())
+    });
+}
+
+#[test]
+fn writev_all_to_a_slow_reader_delivers_everything_once_and_in_order() {
+    let page = page();
+    let mut bufs = cut(&page);
+    let mut rest = &mut bufs[..];
+    let (reader, writer) = pipe();
+    set_nonblocking(&writer, true).unwrap();
+    deliver(writer, reader, &page, |writer| {
+        (writev_all(writer, &mut rest), length(rest))
+    });
+}
+
+#[test]
+fn send_msg_all_to_a_slow_reader_delivers_everything_once_and_in_order() {
+    let page = page();
+    let mut bufs = cut(&page);
+    let mut rest = &mut bufs[..];
+    let (ours, theirs) = stream_pair();
+    deliver(ours, theirs, &page, |ours| {
+        (send_msg_all(ours, &mut rest, SEND), length(rest))
+    });
+    let mut bufs = cut(&page);
+    let mut rest = &mut bufs[..];
+    let (ours, theirs) = narrow_tcp_pair();
+    deliver(ours, theirs, &page, |ours| {
+        (send_msg_all(ours, &mut rest, SEND), length(rest))
+    });
+}
+
+/// Fills by `go_on`, ends the reader in the middle, and asks that what is left be
+/// the end of the page, the same after the error as before.
+#[track_caller]
+fn break_off(
+    writer: OwnedFd,
+    mut reader: impl Read,
+    page: &[u8],
+    mut go_on: impl FnMut(&OwnedFd) -> (Io<()>, Vec<u8>),
+) {
+    let (answer, left) = go_on(&writer);
+    assert_eq!(answer, Io::WouldBlock);
+    assert!(!left.is_empty() && left.len() < page.len());
+    assert!(page.ends_with(&left), "not the rest");
+    let mut arrived = vec![0; page.len() - left.len()];
+    reader.read_exact(&mut arrived).unwrap();
+    assert!(page.starts_with(&arrived), "not what was taken");
+    drop(reader);
+    for _ in 0..2 {
+        let (answer, still) = go_on(&writer);
+        assert_eq!(answer, Io::Err(Errno::PIPE));
+        assert!(still == left, "the rest moved");
+    }
+}
+
+#[test]
+fn every_all_form_that_fails_in_the_middle_leaves_the_rest() {
+    let page = page();
+    let sockets = || {
+        let (ours, theirs) = stream_pair();
+        (OwnedFd::from(ours.into_inner()), theirs)
+    };
+    let pipes = || {
+        let (reader, writer) = pipe();
+        set_nonblocking(&writer, true).unwrap();
+        (OwnedFd::from(writer), reader)
+    };
+
+    let mut rest = &page[..];
+    let (ours, theirs) = sockets();
+    break_off(ours, theirs, &page, |ours| {
+        (send_all(ours, &mut rest, SEND), rest.to_vec())
+    });
+    let mut rest = &page[..];
+    let (writer, reader) = pipes();
+    break_off(writer, reader, &page, |writer| {
+        (write_all(writer, &mut rest), rest.to_vec())
+    });
+    let mut bufs = cut(&page);
+    let mut rest = &mut bufs[..];
+    let (ours, theirs) = sockets();
+    break_off(ours, theirs, &page, |ours| {
+        let answer = send_msg_all(ours, &mut rest, SEND);
+        (answer, join(rest))
+    });
+    let mut bufs = cut(&page);
+    let mut rest = &mut bufs[..];
+    let (writer, reader) = pipes();
+    break_off(writer, reader, &page, |writer| {
+        let answer = writev_all(writer, &mut rest);
+        (answer, join(rest))
+    });
+}
