@@ -4,13 +4,17 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
 use wouldblock::{
-    Interest, Io, ModeGuard, NonBlocking, Op, Readiness, RecvFlags, SendFlags, is_nonblocking,
-    poll, ready, set_nonblocking,
+    AddressFamily, Interest, Io, ModeGuard, NonBlocking, Op, Readiness, RecvFlags, SendFlags,
+    SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect, is_nonblocking, pipe,
+    poll, ready, set_nonblocking, socket, socketpair,
 };
 
 struct Counting;
@@ -45,7 +49,15 @@ fn without_allocation<T>(body: impl FnOnce() -> T) -> T {
     value
 }
 
+/// Waits without allocating, which `common::wait_for` may do.
+#[track_caller]
+fn await_one(interest: Interest, fd: impl AsFd) {
+    let mut fds = [interest.on(&fd)];
+    assert_eq!(poll(&mut fds, Some(Duration::from_secs(20))), Io::Ready(1));
+}
+
 const NONE: RecvFlags = RecvFlags::empty();
+const SEND: SendFlags = SendFlags::empty();
 
 #[test]
 #[should_panic(expected = "allocations")]
@@ -119,5 +131,127 @@ fn conversions_allocate_nothing() {
             Io::from_result(Op::Recv, Err::<usize, _>(Errno::AGAIN)),
             Io::WouldBlock
         );
+    });
+}
+
+#[test]
+fn connections_allocate_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    set_nonblocking(&listener, true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let name = SocketAddrUnix::new(directory.path().join("nobody")).unwrap();
+    let _clients = [(); 2].map(|()| TcpStream::connect(address).unwrap());
+    without_allocation(|| {
+        await_one(Interest::READABLE, &listener);
+        assert!(accept(&listener).is_ready());
+        await_one(Interest::READABLE, &listener);
+        let (accepted, _) = accept_from(&listener).ready().unwrap();
+        assert!(accept(&listener).is_would_block());
+        assert!(accept(&accepted).is_err());
+
+        let ours = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let mut answer = connect(&ours, &address);
+        while answer.is_would_block() {
+            await_one(Interest::WRITABLE, &ours);
+            answer = finish_connect(&ours);
+        }
+        assert_eq!(answer, Io::Ready(()));
+        let ours = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        assert!(connect(&ours, &name).is_err());
+        assert!(!finish_connect(&ours).is_ready());
+        assert!(socket(AddressFamily::from_raw(250), SocketType::STREAM, None).is_err());
+    });
+}
+
+#[test]
+fn messages_allocate_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = SocketAddrUnix::new(directory.path().join("socket")).unwrap();
+    without_allocation(|| {
+        let ours = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
+        rustix::net::bind(&ours, &name).unwrap();
+        let ours = NonBlocking::new(ours).unwrap();
+        let theirs = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
+        let theirs = NonBlocking::new(theirs).unwrap();
+        let bufs = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+        let mut buf = [0; 16];
+        assert!(ours.recv_from(&mut buf, NONE).is_would_block());
+        assert_eq!(theirs.send_to(b"four", SEND, &name), Io::Ready(4));
+        assert!(ours.recv_from(&mut buf, NONE).is_ready());
+        assert_eq!(theirs.send_msg_to(&bufs, SEND, &name), Io::Ready(8));
+        let into = &mut [IoSliceMut::new(&mut buf)];
+        assert!(ours.recv_msg(into, NONE).is_ready());
+        assert!(ours.recv_msg(into, NONE).is_would_block());
+        while theirs.send_to(b"four", SEND, &name).is_ready() {}
+    });
+    let udp: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    without_allocation(|| {
+        let ours = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
+        rustix::net::bind(&ours, &udp).unwrap();
+        let address = rustix::net::getsockname(&ours).unwrap();
+        let ours = NonBlocking::new(ours).unwrap();
+        assert_eq!(ours.send_to(b"four", SEND, &address), Io::Ready(4));
+        await_one(Interest::READABLE, &ours);
+        let (n, sender) = ours.recv_from(&mut [0; 8], NONE).ready().unwrap();
+        assert!(n == 4 && sender.is_some());
+    });
+}
+
+#[test]
+fn descriptors_in_messages_allocate_nothing() {
+    without_allocation(|| {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let (ours, theirs) = (
+            NonBlocking::new(ours).unwrap(),
+            NonBlocking::new(theirs).unwrap(),
+        );
+        let from = [IoSlice::new(b"!")];
+        let mut buf = [0; 1];
+        let into = &mut [IoSliceMut::new(&mut buf)];
+        let mut room = [const { None }; 253];
+        let many = [ours.as_fd(); 254];
+        assert!(ours.recv_fds(into, &mut room, NONE).is_would_block());
+        assert_eq!(theirs.send_fds(&from, &many[..253], SEND), Io::Ready(1));
+        let message = ours.recv_fds(into, &mut room, NONE).ready().unwrap();
+        assert_eq!(message.descriptors, 253);
+        assert_eq!(theirs.send_fds(&from, &many[..2], SEND), Io::Ready(1));
+        let message = ours.recv_fds(into, &mut room[..1], NONE).ready().unwrap();
+        assert!(message.descriptors == 1 && message.descriptors_lost);
+        assert!(theirs.send_fds(&from, &many, SEND).is_err());
+    });
+}
+
+#[test]
+fn several_buffers_allocate_nothing() {
+    let large = [7; 4096];
+    // More than one call takes.
+    let mut many = [IoSlice::new(&large); 1500];
+    let mut many_more = many;
+    without_allocation(|| {
+        let (reader, writer) = pipe().unwrap();
+        let (reader, writer) = (
+            NonBlocking::new(reader).unwrap(),
+            NonBlocking::new(writer).unwrap(),
+        );
+        let mut buf = [0; 16];
+        let into = &mut [IoSliceMut::new(&mut buf)];
+        let from = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+        assert_eq!(reader.readv(into), Io::WouldBlock);
+        assert_eq!(writer.writev(&from), Io::Ready(8));
+        assert_eq!(writer.write_all(&mut &b"more"[..]), Io::Ready(()));
+        assert_eq!(reader.readv(into), Io::Ready(12));
+        assert_eq!(writer.writev_all(&mut &mut many[..]), Io::WouldBlock);
+        assert_eq!(writer.write_all(&mut &large[..]), Io::WouldBlock);
+
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let ours = NonBlocking::new(ours).unwrap();
+        assert_eq!(ours.send_msg(&from, SEND), Io::Ready(8));
+        assert_eq!(ours.send_all(&mut &b"more"[..], SEND), Io::Ready(()));
+        let mut rest = &mut many_more[..];
+        assert_eq!(ours.send_msg_all(&mut rest, SEND), Io::WouldBlock);
+        assert_eq!(ours.send_all(&mut &large[..], SEND), Io::WouldBlock);
+        drop(theirs);
+        assert!(ours.send_msg_all(&mut rest, SEND).is_err());
     });
 }
