@@ -1,5 +1,7 @@
 //! `socket`, `accept`, `connect` and `finish_connect` on real sockets.
 
+#![allow(unsafe_code, reason = "signals have no safe interface")]
+
 mod common;
 
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -8,13 +10,13 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::time::Instant;
 
 use common::{
-    DEADLINE, assert_prepared, bound_tcp, pipe, reset, tcp_pair, tcp_socket, wait_for,
+    DEADLINE, assert_prepared, bound_tcp, fill, pipe, reset, tcp_pair, tcp_socket, wait_for,
     wait_to_read, within_deadline,
 };
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags,
     SocketAddrAny, SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect,
-    is_nonblocking, ready, recv, send, socket, socketpair,
+    is_nonblocking, ready, recv, send, set_nonblocking, socket, socketpair,
 };
 
 fn listener() -> (NonBlocking<TcpListener>, SocketAddr) {
@@ -255,6 +257,68 @@ fn connect_to_a_full_unix_backlog_starts_nothing_and_says_so() {
     assert!(accept(&listener).is_ready());
     assert_eq!(connect(&ours, &address), Io::Ready(()));
     assert_eq!(finish_connect(&ours), Io::Ready(()));
+}
+
+/// A blocking socket is what a signal can interrupt here.
+#[test]
+#[cfg(target_os = "linux")]
+fn connect_to_a_unix_listener_interrupted_by_a_signal_is_made_again() {
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    };
+
+    static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn count(_: libc::c_int) {
+        SIGNALS.fetch_add(1, SeqCst);
+    }
+    // SAFETY: all zeros is a valid sigaction: no mask, and no SA_RESTART, so that
+    // calls are interrupted; and the handler only counts.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = count as *const () as usize;
+        assert_eq!(
+            libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()),
+            0
+        );
+    }
+
+    let (listener, address, _directory) = unix_listener();
+    rustix::net::listen(&listener, 0).unwrap();
+    let first = unix_socket();
+    assert_eq!(connect(&first, &address), Io::Ready(()));
+    let (tell, thread) = mpsc::channel();
+    let (done, result) = mpsc::channel();
+    std::thread::spawn(move || {
+        let ours = unix_socket();
+        set_nonblocking(&ours, false).unwrap();
+        // SAFETY: it only asks who this thread is.
+        tell.send(unsafe { libc::gettid() }).unwrap();
+        done.send(connect(&ours, &address)).unwrap();
+    });
+    let id = thread.recv_timeout(DEADLINE).unwrap();
+    let end = Instant::now() + DEADLINE;
+    let mut interrupted = 0;
+    while interrupted < 20 {
+        assert!(Instant::now() < end, "it never slept");
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).unwrap();
+        if stat.contains(") S ") {
+            let before = SIGNALS.load(SeqCst);
+            // By its id, which is no pointer to what may be gone.
+            // SAFETY: the signal has a handler.
+            let sent =
+                unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, libc::SIGUSR1) };
+            assert_eq!(sent, 0);
+            while SIGNALS.load(SeqCst) == before {
+                assert!(Instant::now() < end, "no signal came");
+                std::thread::yield_now();
+            }
+            interrupted += 1;
+        }
+        assert!(result.try_recv().is_err(), "it came back");
+    }
+    assert!(accept(&listener).is_ready());
+    assert_eq!(result.recv_timeout(DEADLINE), Ok(Io::Ready(())));
 }
 
 #[test]
@@ -501,7 +565,11 @@ fn finish_connect_on_a_socket_that_was_never_connected_says_so() {
 }
 
 #[test]
-fn finish_connect_on_a_pair_is_ready() {
+fn finish_connect_on_a_pair_is_ready_even_when_it_is_full() {
     let (ours, _theirs) = UnixStream::pair().unwrap();
+    assert_eq!(finish_connect(&ours), Io::Ready(()));
+    set_nonblocking(&ours, true).unwrap();
+    fill(|buf| send(&ours, buf, SendFlags::empty()));
+    assert!(ready(&ours, Interest::WRITABLE).is_would_block());
     assert_eq!(finish_connect(&ours), Io::Ready(()));
 }
