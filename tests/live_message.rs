@@ -3,17 +3,16 @@
 mod common;
 
 use std::fs::File;
-use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::io::{IoSlice, IoSliceMut, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use common::{assert_same_file, pipe, tcp_pair, wait_for, wait_to_read};
+use common::{assert_ends, assert_same_file, pipe, read_exactly, tcp_pair, wait_for, wait_to_read};
 use rustix::io::{FdFlags, fcntl_getfd};
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, SocketAddrAny,
     SocketAddrUnix, ready, recv_fds, recv_from, recv_msg, send_fds, send_msg, send_msg_to, send_to,
-    set_nonblocking,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -353,9 +352,7 @@ fn send_msg_until_full_would_block() {
         ours.send_msg(&[IoSlice::new(one), IoSlice::new(other)], SEND)
     });
     assert!(ours.ready(Interest::WRITABLE).is_would_block());
-    let mut theirs = theirs.into_inner();
-    set_nonblocking(&theirs, false).unwrap();
-    theirs.read_exact(&mut vec![0; sent]).unwrap();
+    read_exactly(theirs.get_ref(), sent);
     assert_eq!(ours.send_msg(&[IoSlice::new(b"more")], SEND), Io::Ready(4));
 }
 
@@ -540,13 +537,12 @@ fn send_fds_partly_taken_passes_them_once() {
 fn send_fds_that_would_block_passes_nothing() {
     let (ours, theirs) = stream_pair();
     let sent = common::fill(|buf| theirs.send(buf, SEND));
-    let (mut reader, writer) = pipe();
+    let (reader, writer) = pipe();
     let answer = theirs.send_fds(&[IoSlice::new(b"!")], &[writer.as_fd()], SEND);
     assert_eq!(answer, Io::WouldBlock);
     drop(writer);
     // The pipe ends: nobody else holds the end to write to.
-    wait_to_read(&reader);
-    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+    assert_ends(&reader);
     let mut arrived = 0;
     while let Io::Ready(n) = ours.recv(&mut [0; 65536], NONE) {
         arrived += n;
@@ -576,19 +572,18 @@ fn send_fds_with_too_many_buffers_takes_the_first_and_passes_them() {
 #[test]
 fn recv_fds_replaces_and_drops_what_stood_in_the_storage() {
     let (ours, theirs) = stream_pair();
-    let (mut reader, writer) = pipe();
-    let (mut kept_reader, kept_writer) = pipe();
+    let (reader, writer) = pipe();
+    let (kept_reader, kept_writer) = pipe();
     let file = tempfile::tempfile().unwrap();
     let mut room = [Some(OwnedFd::from(writer)), Some(kept_writer.into())];
     pass(&theirs, &[file.as_fd()]);
     assert_eq!(take(&ours, &mut room), (1, false));
     assert_same_file(room[0].as_ref().unwrap(), &file);
-    wait_to_read(&reader);
-    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "it was closed");
+    assert_ends(&reader);
     // What no descriptor came for stays.
     let kept = room[1].as_ref().unwrap();
     assert_eq!(wouldblock::write(kept, b"kept"), Io::Ready(4));
-    assert_eq!(kept_reader.read(&mut [0; 8]).unwrap(), 4);
+    assert_eq!(read_exactly(&kept_reader, 4), b"kept");
 }
 
 #[test]
@@ -600,18 +595,17 @@ fn recv_fds_of_more_than_there_is_room_for_closes_the_rest_and_says_so() {
         let mut room = room::<3>();
         let taken = take(&ours, &mut room[..places]);
         assert_eq!(taken, (places, places < 3));
-        for (i, (mut reader, writer)) in pipes.into_iter().enumerate() {
+        for (i, (reader, writer)) in pipes.into_iter().enumerate() {
             drop(writer);
             match room[i].take() {
                 Some(fd) => {
                     assert!(i < places);
                     assert_eq!(wouldblock::write(fd, b"open"), Io::Ready(4));
-                    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 4);
+                    assert_eq!(read_exactly(&reader, 4), b"open");
                 }
                 None => assert!(i >= places),
             }
-            wait_to_read(&reader);
-            assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "not closed");
+            assert_ends(&reader);
         }
     }
 }
@@ -619,7 +613,7 @@ fn recv_fds_of_more_than_there_is_room_for_closes_the_rest_and_says_so() {
 #[test]
 fn recv_msg_closes_the_descriptors_and_says_so() {
     let (ours, theirs) = datagram_pair();
-    let (mut reader, writer) = pipe();
+    let (reader, writer) = pipe();
     pass(&theirs, &[writer.as_fd()]);
     drop(writer);
     let mut byte = [0];
@@ -627,17 +621,15 @@ fn recv_msg_closes_the_descriptors_and_says_so() {
     let message = message.ready().unwrap();
     assert_eq!((message.descriptors, message.descriptors_lost), (0, true));
     assert!(!message.truncated);
-    wait_to_read(&reader);
-    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "not closed");
+    assert_ends(&reader);
 }
 
 #[test]
 fn recv_of_bytes_that_carry_descriptors_closes_them() {
     let (ours, theirs) = stream_pair();
-    let (mut reader, writer) = pipe();
+    let (reader, writer) = pipe();
     pass(&theirs, &[writer.as_fd()]);
     drop(writer);
     assert_eq!(ours.recv(&mut [0; 8], NONE), Io::Ready(1));
-    wait_to_read(&reader);
-    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "not closed");
+    assert_ends(&reader);
 }

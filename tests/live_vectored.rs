@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 
-use common::{DEADLINE, fill, pipe, tcp_pair, wait_for};
+use common::{DEADLINE, fill, pipe, read_exactly, tcp_pair, wait_for};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, RecvFlags, SendFlags, readv, recv, send_all, send_msg_all,
@@ -80,17 +80,15 @@ fn writev_takes_one_buffer_after_the_other() {
 
 #[test]
 fn writev_until_full_would_block_and_loses_nothing() {
-    let (ours, mut theirs) = stream_pair();
+    let (ours, theirs) = stream_pair();
     let sent = fill(|buf| {
         let (one, other) = buf.split_at(100);
         ours.writev(&[IoSlice::new(one), IoSlice::new(other)])
     });
     assert!(ours.ready(Interest::WRITABLE).is_would_block());
-    theirs.read_exact(&mut vec![0; sent]).unwrap();
+    read_exactly(&theirs, sent);
     assert_eq!(ours.writev(&[IoSlice::new(b"more")]), Io::Ready(4));
-    let mut buf = [0; 8];
-    assert_eq!(theirs.read(&mut buf).unwrap(), 4);
-    assert_eq!(&buf[..4], b"more");
+    assert_eq!(read_exactly(&theirs, 4), b"more");
 }
 
 #[test]
@@ -283,7 +281,7 @@ fn send_msg_all_to_a_slow_reader_delivers_everything_once_and_in_order() {
 #[track_caller]
 fn break_off(
     writer: OwnedFd,
-    mut reader: impl Read,
+    mut reader: impl Read + AsFd,
     page: &[u8],
     mut go_on: impl FnMut(&OwnedFd) -> (Io<()>, Vec<u8>),
 ) {
@@ -291,8 +289,7 @@ fn break_off(
     assert_eq!(answer, Io::WouldBlock);
     assert!(!left.is_empty() && left.len() < page.len());
     assert!(page.ends_with(&left), "not the rest");
-    let mut arrived = vec![0; page.len() - left.len()];
-    reader.read_exact(&mut arrived).unwrap();
+    let arrived = read_exactly(&mut reader, page.len() - left.len());
     assert!(page.starts_with(&arrived), "not what was taken");
     drop(reader);
     for _ in 0..2 {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs::File;
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Output};
@@ -41,6 +42,28 @@ pub(crate) fn wait_for(fd: impl AsFd, interest: Interest) -> Readiness {
             Io::Err(errno) => panic!("poll: {errno}"),
         }
     }
+}
+
+/// Reads `n` bytes from a blocking reader, and fails the test if they do not come
+/// in time.
+#[track_caller]
+pub(crate) fn read_exactly(mut reader: impl Read + AsFd, n: usize) -> Vec<u8> {
+    let mut bytes = vec![0; n];
+    let mut filled = 0;
+    while filled < n {
+        wait_to_read(&reader);
+        let more = reader.read(&mut bytes[filled..]).unwrap();
+        assert_ne!(more, 0, "the end after {filled} bytes");
+        filled += more;
+    }
+    bytes
+}
+
+/// Fails unless a blocking reader is, or soon will be, at its end.
+#[track_caller]
+pub(crate) fn assert_ends(mut reader: impl Read + AsFd) {
+    wait_to_read(&reader);
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0, "not the end");
 }
 
 /// Runs `body` on a thread of its own and fails if it does not end in time: for
