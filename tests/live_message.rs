@@ -248,6 +248,18 @@ fn send_to_a_full_unix_receiver_is_no_would_block_and_says_back_off() {
     assert_eq!(ours.send_to(b"one", SEND, &address), Io::Ready(3));
 }
 
+/// A connected TCP socket takes an address along, and can be filled.
+#[test]
+#[cfg(target_os = "linux")]
+fn send_to_an_internet_address_from_a_full_socket_would_block() {
+    let (ours, _theirs) = tcp_pair();
+    let address = ours.peer_addr().unwrap();
+    common::fill(|buf| send_to(&ours, buf, SEND, &address));
+    let bufs = [IoSlice::new(b"more")];
+    assert_eq!(send_msg_to(&ours, &bufs, SEND, &address), Io::WouldBlock);
+    assert!(ready(&ours, Interest::WRITABLE).is_would_block());
+}
+
 #[test]
 fn recv_msg_with_nothing_there_would_block() {
     let mut buf = [0; 8];
