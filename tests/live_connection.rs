@@ -573,3 +573,13 @@ fn finish_connect_on_a_pair_is_ready_even_when_it_is_full() {
     assert!(ready(&ours, Interest::WRITABLE).is_would_block());
     assert_eq!(finish_connect(&ours), Io::Ready(()));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn finish_connect_on_a_listener_would_block_as_documented() {
+    let (listener, address) = listener();
+    assert_eq!(finish_connect(&listener), Io::WouldBlock);
+    let _client = TcpStream::connect(address).unwrap();
+    wait_to_read(&listener);
+    assert_eq!(finish_connect(&listener), Io::WouldBlock);
+}

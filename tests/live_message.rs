@@ -645,3 +645,29 @@ fn recv_of_bytes_that_carry_descriptors_closes_them() {
     assert_eq!(ours.recv(&mut [0; 8], NONE), Io::Ready(1));
     assert_ends(&reader);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn recv_fds_beside_credentials_gives_as_many_as_without() {
+    let (ours, theirs) = stream_pair();
+    rustix::net::sockopt::set_socket_passcred(&ours, true).unwrap();
+    let many = vec![theirs.as_fd(); 253];
+    pass(&theirs, &many);
+    assert_eq!(take(&ours, &mut room::<253>()), (253, false));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn recv_msg_from_a_sender_with_the_longest_name_can_be_shown() {
+    let (ours, address, directory) = named();
+    let mut path = directory.path().join("x").into_os_string();
+    while path.len() < 108 {
+        path.push("x");
+    }
+    let sender = UnixDatagram::unbound().unwrap();
+    rustix::net::bind(&sender, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    assert_eq!(send_to(&sender, b"hello", SEND, &address), Io::Ready(5));
+    let mut buf = [0; 8];
+    let message = ours.recv_msg(&mut [IoSliceMut::new(&mut buf)], NONE);
+    assert!(format!("{message:?}").contains("bytes: 5"));
+}

@@ -102,8 +102,8 @@ pub fn accept<Fd: AsFd>(fd: Fd) -> Io<OwnedFd> {
 
 /// Like [`accept`], with the peer's address.
 ///
-/// There is none where the system gives none: for an unnamed `AF_UNIX` peer on
-/// some systems, and on macOS for a connection that was reset in the queue.
+/// There is none where the system gives none: for an unnamed `AF_UNIX` peer on some
+/// systems (Linux gives one with an empty name), and on macOS for a connection that was reset in the queue.
 ///
 /// ```
 /// use wouldblock::{Io, accept_from, set_nonblocking};
@@ -261,7 +261,8 @@ pub fn connect<Fd: AsFd>(fd: Fd, address: &impl Address) -> Io<()> {
 /// the socket, not by how it polled: some systems report a failed attempt as
 /// writable alone, others as hung up alone. On a socket that was never
 /// connected it answers `ENOTCONN` on Linux, and `WouldBlock` on the BSDs,
-/// which do not report such a socket as ready.
+/// which do not report such a socket as ready; on a listener, which is never
+/// writable, it is `WouldBlock` everywhere.
 ///
 /// # References
 ///

@@ -17,9 +17,9 @@ use rustix::net::{
 
 use super::creation::set_close_on_exec;
 use super::message::{Message, send_msg_by, takes};
-use super::settle;
 #[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
-use super::vectored::Bytes;
+use super::vectored::{Bytes, BytesMut};
+use super::{clamp_mut, settle};
 use crate::platform::host::TOO_MANY;
 use crate::platform::{HOST, Platform};
 use crate::{Io, NonBlocking, Op, RecvFlags, SendFlags};
@@ -28,7 +28,11 @@ use crate::{Io, NonBlocking, Op, RecvFlags, SendFlags};
 /// (`SCM_MAX_FD` in `include/net/scm.h`).
 const MOST_DESCRIPTORS: usize = 253;
 
-const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS));
+/// What may stand before the descriptors if the caller turned it on: Linux puts
+/// credentials, timestamps and labels first, and drops what no longer fits.
+const OTHER_CONTROL: usize = 256;
+
+const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS)) + OTHER_CONTROL;
 
 /// Room for the control data of any message.
 type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
@@ -43,6 +47,9 @@ type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 /// is allocated.
 ///
 /// # Platform notes
+///
+/// On Linux, a socket with `SO_PASSPIDFD` also receives a descriptor of its peer's
+/// process, which rustix does not know and nobody closes: leave that option off.
 ///
 /// Where the system cannot set close-on-exec while it receives (macOS, illumos),
 /// or does not do it (FreeBSD 13), it is set afterwards: a thread that forks and
@@ -100,8 +107,17 @@ fn recv_fds_by(
         Ok(count) => count,
         Err(errno) => return Io::Err(errno),
     };
-    let bufs = bufs.get_mut(..count).unwrap_or_default();
-    settle(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags)).map(|received| {
+    let answer = match bufs.first_mut() {
+        Some(first) if count == 0 => {
+            let head = &mut [IoSliceMut::new(clamp_mut(first.as_mut_slice(), platform))];
+            settle(Op::Recv, || net::recvmsg(fd, head, &mut control, flags))
+        }
+        _ => {
+            let bufs = bufs.get_mut(..count).unwrap_or_default();
+            settle(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags))
+        }
+    };
+    answer.map(|received| {
         let (descriptors, lost) = take_descriptors(&mut control, into, platform);
         Message {
             bytes: received.bytes,
@@ -195,5 +211,23 @@ impl<F: AsFd> NonBlocking<F> {
         flags: SendFlags,
     ) -> Io {
         send_fds(self, bufs, descriptors, flags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AddressFamily, SocketType, socketpair};
+
+    #[test]
+    fn recv_fds_into_one_buffer_above_the_platforms_limit_fills_the_head() {
+        let mut platform = *HOST;
+        platform.io_max = 3;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        assert_eq!(crate::write(&theirs, b"hello"), Io::Ready(5));
+        let mut buf = [0; 8];
+        let bufs = &mut [IoSliceMut::new(&mut buf)];
+        let answer = recv_fds_by(ours.as_fd(), bufs, &mut [], RecvFlags::empty(), &platform);
+        assert_eq!(answer.ready().unwrap().bytes, 3);
     }
 }

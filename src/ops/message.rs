@@ -102,7 +102,12 @@ fn op_to(address: &impl Address) -> Op {
 }
 
 /// A message that was received.
-#[derive(Clone, Debug)]
+///
+/// The address is the sender's choice, and rustix 1.1.6 panics when it decodes an
+/// `AF_UNIX` name that fills its 108 bytes, in `SocketAddrUnix::try_from` and in the
+/// address's `Debug`. Do not decode the address of a sender that you do not trust;
+/// this type's own `Debug` shows its family only.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Message {
     /// How many bytes are in the buffers.
@@ -117,6 +122,19 @@ pub struct Message {
     /// More descriptors came than there was room for, and have been closed.
     #[doc(alias = "MSG_CTRUNC")]
     pub descriptors_lost: bool,
+}
+
+impl core::fmt::Debug for Message {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let family = self.address.as_ref().map(SocketAddrAny::address_family);
+        f.debug_struct("Message")
+            .field("bytes", &self.bytes)
+            .field("address_family", &family)
+            .field("truncated", &self.truncated)
+            .field("descriptors", &self.descriptors)
+            .field("descriptors_lost", &self.descriptors_lost)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `recvmsg(fd, …)`—Receives a message into several buffers, without waiting.
@@ -155,8 +173,9 @@ pub fn recv_msg<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags)
     recv_fds(fd, bufs, &mut [], flags)
 }
 
-/// How many of the buffers to pass. A stream may be given the first of them; a
-/// message must be whole, so there all are passed and the system refuses.
+/// How many of the buffers to pass; 0 of some is the head of the first. A stream
+/// may be given the first of them; a message must be whole, so there all are
+/// passed and the system refuses.
 pub(super) fn takes(
     fd: BorrowedFd<'_>,
     lengths: impl ExactSizeIterator<Item = usize>,
@@ -165,7 +184,7 @@ pub(super) fn takes(
     let all = lengths.len();
     let fit = fitting(lengths, platform);
     if fit < all && net::sockopt::socket_type(fd)? == SocketType::STREAM {
-        return Ok(fit.max(1));
+        return Ok(fit);
     }
     Ok(all)
 }
@@ -225,7 +244,14 @@ pub(super) fn send_msg_by(
         Ok(count) => count,
         Err(errno) => return Io::Err(errno),
     };
-    let bufs = bufs.get(..count).unwrap_or_default();
+    let head;
+    let bufs = match bufs.first() {
+        Some(first) if count == 0 => {
+            head = [IoSlice::new(clamp(first.as_slice(), platform))];
+            &head[..]
+        }
+        _ => bufs.get(..count).unwrap_or_default(),
+    };
     settle(Op::Send, || {
         net::sendmsg(fd, bufs, control, flags.to_system(platform))
     })
@@ -285,5 +311,23 @@ impl<F: AsFd> NonBlocking<F> {
     #[inline]
     pub fn send_msg_all(&self, bufs: &mut &mut [IoSlice<'_>], flags: SendFlags) -> Io<()> {
         send_msg_all(self, bufs, flags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AddressFamily, socketpair};
+
+    #[test]
+    fn send_msg_of_one_buffer_above_the_platforms_limit_takes_the_head() {
+        let mut platform = *HOST;
+        platform.io_max = 3;
+        let (ours, _theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let mut control = SendAncillaryBuffer::default();
+        let bufs = [IoSlice::new(b"hello")];
+        let flags = SendFlags::empty();
+        let answer = send_msg_by(ours.as_fd(), &bufs, &mut control, flags, &platform);
+        assert_eq!(answer, Io::Ready(3));
     }
 }
