@@ -2,13 +2,13 @@
 //! others, against what must hold on every system, and on Linux against Linux.
 
 use core::str::FromStr;
-use std::env::{self, consts::EXE_SUFFIX};
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
-use std::{fs, process};
+use std::{env, fs, process};
 
 use wouldblock::{Errno, Op, Outcome};
+
+mod common;
 
 #[expect(dead_code, reason = "`main` is the binary's")]
 #[path = "../examples/tour.rs"]
@@ -274,21 +274,13 @@ fn story_into_full_output_is_an_error() {
     assert!(tour::story(&mut room.as_mut_slice()).is_err());
 }
 
-/// Cargo builds the examples before it runs all the tests of a package, but not
-/// for `--test tour` alone.
-fn binary() -> PathBuf {
-    let test = env::current_exe().expect("the test has a path");
-    let name = format!("examples/tour{EXE_SUFFIX}");
-    let mut places = test.ancestors().map(|directory| directory.join(&name));
-    let built = places.find(|place| place.is_file());
-    built.expect("the tour is not built: `cargo test`, or `cargo build --example tour` first")
-}
-
 #[test]
 fn tour_binary_tells_the_same_and_leaves_nothing() {
     let temporary = env::temp_dir().join(format!("wouldblock-{}", process::id()));
     fs::create_dir(&temporary).expect("a directory of its own");
-    let ran = Command::new(binary()).env("TMPDIR", &temporary).output();
+    let ran = Command::new(common::example("tour"))
+        .env("TMPDIR", &temporary)
+        .output();
     let left: Vec<_> = fs::read_dir(&temporary).into_iter().flatten().collect();
     fs::remove_dir_all(&temporary).expect("the directory can go");
     let ran = ran.expect("the tour starts");

@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::env::{self, consts::EXE_SUFFIX};
 use std::fs::File;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -219,4 +221,17 @@ pub(crate) fn pending_connect() -> Pending {
         queued.push(socket);
         assert!(queued.len() < 64, "the queue never filled");
     }
+}
+
+/// The binary of an example. Cargo builds the examples before it runs all the
+/// tests of a package, but not for `--test` with one name.
+#[track_caller]
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = env::current_exe().expect("the test has a path");
+    let file = format!("examples/{name}{EXE_SUFFIX}");
+    let mut places = test.ancestors().map(|directory| directory.join(&file));
+    let built = places.find(|place| place.is_file());
+    built.unwrap_or_else(|| {
+        panic!("not built: `cargo test`, or `cargo build --example {name}` first")
+    })
 }
