@@ -113,6 +113,11 @@ mod readiness;
 mod set;
 mod wait;
 
+/// The Rust half of its pairs are doc tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../docs/FROM_PYTHON.md")]
+mod from_python {}
+
 pub use classify::{Op, Outcome, classify};
 pub use deadline::Deadline;
 pub use flags::{RecvFlags, SendFlags};
