@@ -1,0 +1,26 @@
+# Sourced by the scripts beside it.
+
+# packages NAME...: installs the Debian packages that are missing.
+packages() {
+    local name missing=() sudo=()
+    for name in "$@"; do
+        dpkg-query -W -f '${Status}\n' "$name" 2>/dev/null | grep -q 'ok installed' ||
+            missing+=("$name")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "installing ${missing[*]}" >&2
+    [ "$(id -u)" = 0 ] || sudo=(sudo)
+    local install=("${sudo[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}")
+    # A list of packages that is missing or out of date is the usual reason.
+    "${install[@]}" >&2 || { "${sudo[@]}" apt-get update -qq >&2 && "${install[@]}" >&2; }
+}
+
+# Debian's compiler comes with the matching source of the standard library, so
+# it can build that for any target. The compilers of rustup cannot use this
+# source, and are left alone.
+debian_rust() {
+    packages rustc-web rust-web-src cargo-web
+}
+debian_cargo() {
+    PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 cargo "$@"
+}
