@@ -1,8 +1,10 @@
 //! The conformance example runs here, agrees with the host's table, and says so in
 //! both forms.
 
+mod common;
+
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// The example beside this test's own directory; cargo builds it with the tests.
 fn run(arguments: &[&str]) -> Output {
@@ -11,7 +13,10 @@ fn run(arguments: &[&str]) -> Output {
     path.pop();
     path.push("examples/conformance");
     let missing = "build it with `cargo build --example conformance`";
-    Command::new(path).args(arguments).output().expect(missing)
+    common::command(path)
+        .args(arguments)
+        .output()
+        .expect(missing)
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What the tour prints is what the kernel said: each line is held against the
 //! others, against what must hold on every system, and on Linux against Linux.
 
+mod common;
+
 use core::str::FromStr;
-use std::process::Command;
 use std::sync::LazyLock;
 use std::{env, fs, process};
 
@@ -278,7 +279,7 @@ fn story_into_full_output_is_an_error() {
 fn tour_binary_tells_the_same_and_leaves_nothing() {
     let temporary = env::temp_dir().join(format!("wouldblock-{}", process::id()));
     fs::create_dir(&temporary).expect("a directory of its own");
-    let ran = Command::new(common::example("tour"))
+    let ran = common::command(common::example("tour"))
         .env("TMPDIR", &temporary)
         .output();
     let left: Vec<_> = fs::read_dir(&temporary).into_iter().flatten().collect();

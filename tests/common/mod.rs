@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::env::{self, consts::EXE_SUFFIX};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -134,7 +135,7 @@ pub(crate) fn is_alone() -> bool {
 /// Runs the test of this name again, as a process of its own.
 pub(crate) fn in_a_child(test: &'static str) -> Output {
     within_deadline(move || {
-        Command::new(std::env::current_exe().unwrap())
+        command(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(ROLE, "1")
             .output()
@@ -234,4 +235,18 @@ pub(crate) fn example(name: &str) -> PathBuf {
     built.unwrap_or_else(|| {
         panic!("not built: `cargo test`, or `cargo build --example {name}` first")
     })
+}
+
+/// Starts `program`, one that was built for the machine under test. The kernel
+/// cannot start it by itself if that is another architecture; `ci/foreign` then
+/// gives the emulator's command line.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let emulator = std::env::var("WOULDBLOCK_TEST_RUNNER").unwrap_or_default();
+    let mut words = emulator.split_whitespace();
+    let Some(first) = words.next() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(first);
+    command.args(words).arg(program);
+    command
 }
