@@ -25,7 +25,7 @@ struct Server {
 impl Server {
     #[track_caller]
     fn start() -> Self {
-        Self::from(Command::new(example("chat")))
+        Self::from(common::command(example("chat")))
     }
 
     #[track_caller]

@@ -9,8 +9,6 @@ use std::{env, fs, process};
 
 use wouldblock::{Errno, Op, Outcome};
 
-mod common;
-
 #[expect(dead_code, reason = "`main` is the binary's")]
 #[path = "../examples/tour.rs"]
 mod tour;

@@ -1,7 +1,6 @@
 //! The self-pipe of `examples/wake.rs`: no wake is lost, none is left over, and
 //! nobody waits for room.
 
-use std::process::Command;
 use std::time::Duration;
 
 use wouldblock::{Deadline, Errno, Io};
@@ -89,7 +88,7 @@ fn wake_of_nobody_and_sleep_without_wakers_are_errors() {
 
 #[test]
 fn wake_binary_sees_every_message() {
-    let ran = within_deadline(|| Command::new(example("wake")).output().unwrap());
+    let ran = within_deadline(|| common::command(example("wake")).output().unwrap());
     assert!(ran.status.success(), "{ran:?}");
     let said = String::from_utf8(ran.stdout).unwrap();
     assert!(said.starts_with("40000 messages, woken "), "{said}");

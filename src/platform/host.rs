@@ -149,7 +149,10 @@ hold_where_known! {
 
 /// Both flags are passed, or neither: one alone would be a descriptor that is
 /// half of what was promised.
-#[allow(dead_code, reason = "Rust 1.85 does not count its use by the assertions below")]
+#[allow(
+    dead_code,
+    reason = "Rust 1.85 does not count its use by the assertions below"
+)]
 const fn both_or_neither(fact: u32, nonblock: u32, cloexec: u32) -> bool {
     fact == 0 || (nonblock != 0 && cloexec != 0 && fact == nonblock | cloexec)
 }
