@@ -3,16 +3,13 @@
 //! exists on the kernel at hand, because the waits are built to survive it.
 
 #![cfg(target_os = "linux")]
-#![allow(unsafe_code, reason = "rustix lacks some of the socket options")]
-
 mod common;
 
 use std::io::Write;
 use std::net::UdpSocket;
-use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use common::{pipe, wait_for};
+use common::{pipe, set_option, wait_for};
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, recv, send,
     set_nonblocking,
@@ -51,20 +48,6 @@ fn leak_an_undrained_error_queue_keeps_the_error_up() {
         "{readiness:?}"
     );
     assert_eq!(answers.next(), Some(Io::WouldBlock));
-}
-
-fn set_option(socket: impl AsFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) {
-    // SAFETY: the option's value is an int, and its size is given.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            4,
-        )
-    };
-    assert_eq!(done, 0);
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod signals;
+
 use std::env::{self, consts::EXE_SUFFIX};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::mpsc;
@@ -249,4 +252,54 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(first);
     command.args(words).arg(program);
     command
+}
+
+/// A descriptor that is open nowhere, and whose number no other takes: rustix's
+/// placeholders are negative, which `poll` ignores.
+pub(crate) fn dead_descriptor() -> BorrowedFd<'static> {
+    #![allow(unsafe_code, reason = "safe code cannot name a closed descriptor")]
+    // SAFETY: the tests give it to calls for which a closed descriptor is an error.
+    unsafe { BorrowedFd::borrow_raw(1 << 20) }
+}
+
+/// Lets this process have as many descriptors as the system allows it; returns how
+/// many.
+pub(crate) fn raise_descriptor_limit() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        // macOS refuses more than its own limit, whatever the hard one is.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |n| n.try_into().unwrap_or(usize::MAX))
+}
+
+/// Many descriptors of one idle socket, each with a number of its own, and the
+/// socket's peer.
+pub(crate) fn idle(count: usize) -> (Vec<OwnedFd>, UnixStream) {
+    assert!(
+        raise_descriptor_limit() >= count + 64,
+        "ulimit -n is too low"
+    );
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let fds = (0..count).map(|_| rustix::io::fcntl_dupfd_cloexec(&ours, 0).unwrap());
+    (fds.collect(), theirs)
+}
+
+/// Sets a socket option that is an int, and that rustix lacks.
+pub(crate) fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) {
+    #![allow(unsafe_code, reason = "rustix lacks some of the socket options")]
+    // SAFETY: the option's value is an int, and its size is given.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            4,
+        )
+    };
+    assert_eq!(done, 0);
 }

@@ -1,0 +1,848 @@
+//! The waits: they end on their deadline, never early and not late, they do not
+//! spin, and no event is lost.
+
+mod common;
+
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::signals::under_fire;
+use common::{
+    DEADLINE, alone, dead_descriptor, fill, idle, pipe, tcp_socket, thread_cpu_time,
+    within_deadline,
+};
+use wouldblock::{
+    AddressFamily, Deadline, Errno, Inline, Interest, Io, NonBlocking, Outcome, PollFd, PollSet,
+    Readiness, RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, connect_until,
+    finish_connect, poll_until, recv, retry_until, send, send_to, set_nonblocking, socket,
+    wait_for, wait_readable, wait_writable, write,
+};
+
+const NONE: RecvFlags = RecvFlags::empty();
+
+fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn soon() -> Deadline {
+    Deadline::after(DEADLINE)
+}
+
+fn unix_pair() -> (UnixStream, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    (ours, theirs)
+}
+
+/// Makes a call that has to last for `time`; returns by how much more it took.
+#[track_caller]
+fn lateness(time: Duration, call: impl FnOnce(Deadline)) -> Duration {
+    let start = Instant::now();
+    call(Deadline::after(time));
+    let took = start.elapsed();
+    assert!(took >= time, "{time:?} ended early, after {took:?}");
+    took - time
+}
+
+// ---- deadlines ----
+
+#[test]
+fn deadline_of_a_time_too_long_to_represent_is_never() {
+    assert_eq!(Deadline::after(Duration::MAX), Deadline::never());
+    assert_eq!(Deadline::never().remaining(), None);
+    assert!(!Deadline::never().has_passed());
+    assert_eq!(
+        Deadline::after(Duration::from_nanos(u64::MAX)),
+        Deadline::never()
+    );
+    let century = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+    let far = Deadline::after(century);
+    assert!(far < Deadline::never());
+    assert!(far.remaining() > Some(century - DEADLINE) && far.remaining() <= Some(century));
+    assert!(!far.has_passed());
+}
+
+#[test]
+fn deadline_of_no_time_has_passed() {
+    let now = Deadline::after(Duration::ZERO);
+    assert!(now.has_passed());
+    assert_eq!(now.remaining(), Some(Duration::ZERO));
+    assert!(now < Deadline::after(millis(1)));
+    // It goes on having passed, and nothing underflows.
+    lateness(millis(2), |end| while !end.has_passed() {});
+    assert_eq!(now.remaining(), Some(Duration::ZERO));
+}
+
+#[test]
+fn deadline_from_an_option_is_after_it_or_never() {
+    assert_eq!(Deadline::from(None), Deadline::never());
+    let before = Deadline::after(millis(70));
+    let it = Deadline::from(Some(millis(70)));
+    assert!(before <= it && it <= Deadline::after(millis(70)));
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn deadline_from_an_instant_is_not_before_it() {
+    for time in [Duration::ZERO, millis(3), millis(10)] {
+        let instant = Instant::now() + time;
+        let deadline = Deadline::from(instant);
+        assert!(deadline.remaining() <= Some(time));
+        while !deadline.has_passed() {
+            thread::yield_now();
+        }
+        assert!(Instant::now() >= instant, "{time:?}");
+    }
+    let past = Instant::now();
+    lateness(millis(1), |end| while !end.has_passed() {});
+    assert!(Deadline::from(past).has_passed());
+}
+
+#[test]
+fn waits_whose_deadline_has_passed_ask_once_and_end() {
+    let now = Deadline::after(Duration::ZERO);
+    let (ours, mut theirs) = unix_pair();
+    assert_eq!(wait_readable(&ours, now), Io::WouldBlock);
+    assert_eq!(poll_until(&mut [], now), Io::WouldBlock);
+    let receive = || retry_until(&ours, Retry::Recv, now, |fd| recv(fd, &mut [0; 8], NONE));
+    assert_eq!(receive(), Io::WouldBlock);
+    theirs.write_all(b"!").unwrap();
+    assert_eq!(wait_readable(&ours, now), Io::Ready(Readiness::READABLE));
+    assert_eq!(receive(), Io::Ready(1));
+    assert_eq!(wait_writable(&ours, now), Io::Ready(Readiness::WRITABLE));
+}
+
+// ---- the end of a wait, measured ----
+
+/// Of which length the measured waits are, and how many of each.
+#[cfg(target_os = "linux")]
+const ROUNDS: [(u64, usize); 5] = [(1, 20), (7, 10), (50, 5), (300, 3), (2000, 1)];
+
+/// The best of ours may be later than the worst of the kernel's by the fourth part
+/// of the wait, but by 2 ms at least and 20 ms at most. If it is not, a busy machine
+/// gets as many rounds again, twice.
+#[cfg(target_os = "linux")]
+fn margin(time: Duration) -> Duration {
+    (time / 4).clamp(millis(2), millis(20))
+}
+
+/// The better quarter of all of ours may be later than that of the kernel's by this
+/// much: a busy machine delays the others.
+#[cfg(target_os = "linux")]
+const QUARTER_MARGIN: Duration = Duration::from_millis(2);
+
+/// Lets `wait` and the kernel's own `ppoll` take turns under a storm of signals,
+/// which the latter does not see.
+#[cfg(target_os = "linux")]
+fn ends_on_its_deadline(name: &str, mut wait: impl FnMut(Deadline)) {
+    let _storm = common::signals::Storm::new();
+    let (mut all_ours, mut all_theirs) = (Vec::new(), Vec::new());
+    let mut all_signals = 0;
+    for (length, rounds) in ROUNDS {
+        let time = millis(length);
+        let before = common::signals::count();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut best, mut worst) = (Duration::MAX, Duration::ZERO);
+        while ours.len() < rounds || best > worst + margin(time) && ours.len() < 3 * rounds {
+            let late = lateness(time, |_| common::signals::kernel_wait(time));
+            worst = worst.max(late);
+            theirs.push(late);
+            let late = lateness(time, &mut wait);
+            best = best.min(late);
+            ours.push(late);
+        }
+        let signals = common::signals::count() - before;
+        all_signals += signals;
+        eprintln!(
+            "{name}, {} x {time:?}: {signals} signals; late by {best:?} to {:?}, ppoll by {:?} \
+             to {worst:?}",
+            ours.len(),
+            ours.iter().max().unwrap(),
+            theirs.iter().min().unwrap(),
+        );
+        assert!(
+            best <= worst + margin(time),
+            "{name}, {time:?}: {best:?} late"
+        );
+        all_ours.append(&mut ours);
+        all_theirs.append(&mut theirs);
+    }
+    // Of more than 3 000, since a busy machine loses many.
+    assert!(all_signals > 200, "{name}: {all_signals} signals");
+    all_ours.sort();
+    all_theirs.sort();
+    let (ours, theirs) = (
+        all_ours[all_ours.len() / 4],
+        all_theirs[all_theirs.len() / 4],
+    );
+    eprintln!("{name}: the better quarter is late by {ours:?}, that of ppoll by {theirs:?}");
+    assert!(ours <= theirs + QUARTER_MARGIN, "{name}: {ours:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn waits_in_a_storm_of_signals_end_on_their_deadline() {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            ends_on_its_deadline("poll_until", |end| {
+                assert_eq!(poll_until(&mut [], end), Io::WouldBlock);
+            });
+        });
+        scope.spawn(|| {
+            let (ours, _theirs) = unix_pair();
+            ends_on_its_deadline("retry_until", |end| {
+                let call = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], NONE);
+                assert_eq!(retry_until(&ours, Retry::Recv, end, call), Io::WouldBlock);
+            });
+        });
+        scope.spawn(|| {
+            let (ours, _theirs) = unix_pair();
+            let mut set: PollSet<_, (), Inline<4>> = PollSet::new();
+            set.register(ours, Interest::READABLE, ()).unwrap();
+            ends_on_its_deadline("select", |end| {
+                assert_eq!(set.select(end), Io::WouldBlock);
+            });
+        });
+        scope.spawn(|| {
+            // Writable, and yet it would block: the wait sleeps on a timer.
+            let (ours, _theirs) = unix_pair();
+            ends_on_its_deadline("retry_until on a liar", |end| {
+                let call = |_: BorrowedFd<'_>| Io::<()>::WouldBlock;
+                assert_eq!(retry_until(&ours, Retry::Send, end, call), Io::WouldBlock);
+            });
+        });
+        scope.spawn(|| {
+            let (ours, _theirs) = unix_pair();
+            ends_on_its_deadline("retry_until in a shortage", |end| {
+                let call = |_: BorrowedFd<'_>| Io::<()>::Err(Errno::NOBUFS);
+                let answer = retry_until(&ours, Retry::Send, end, call);
+                assert_eq!(answer, Io::Err(Errno::NOBUFS));
+            });
+        });
+    });
+}
+
+#[test]
+fn waits_under_fire_of_signals_are_never_early_and_find_what_comes() {
+    for time in [millis(1), millis(30), millis(150)] {
+        under_fire(|| {
+            let (ours, mut theirs) = unix_pair();
+            lateness(time, |end| {
+                assert_eq!(wait_for(&ours, Interest::READABLE, end), Io::WouldBlock);
+            });
+            lateness(time, |end| {
+                let call = |_: BorrowedFd<'_>| Io::<()>::WouldBlock;
+                assert_eq!(retry_until(&ours, Retry::Send, end, call), Io::WouldBlock);
+            });
+            theirs.write_all(b"!").unwrap();
+            assert_eq!(wait_readable(&ours, soon()), Io::Ready(Readiness::READABLE));
+        });
+    }
+}
+
+#[test]
+fn wait_for_ever_under_fire_of_signals_ends_with_the_data() {
+    let (ours, mut theirs) = unix_pair();
+    let (tell, told) = mpsc::channel();
+    let writer = thread::spawn(move || {
+        told.recv().unwrap();
+        theirs.write_all(b"!").unwrap();
+        theirs
+    });
+    let answer = under_fire(move || {
+        let before = common::signals::count();
+        retry_until(&ours, Retry::Recv, Deadline::never(), |fd| {
+            let answer = recv(fd, &mut [0; 8], NONE);
+            if answer.is_would_block() {
+                // The data comes only after some signals have.
+                while common::signals::count() < before + 5 {
+                    thread::yield_now();
+                }
+                let _ = tell.send(());
+            }
+            answer
+        })
+    });
+    assert_eq!(answer, Io::Ready(1));
+    writer.join().unwrap();
+}
+
+// ---- processor time ----
+
+/// How long the waits on idle descriptors are: a second, or five where
+/// `WOULDBLOCK_FULL` is set.
+fn idle_time() -> Duration {
+    let full = std::env::var_os("WOULDBLOCK_FULL").is_some();
+    Duration::from_secs(if full { 5 } else { 1 })
+}
+
+/// Fails if a wait of `time` uses processor time to speak of.
+#[track_caller]
+fn uses_no_cpu_to_speak_of(
+    what: &str,
+    time: Duration,
+    limit: Duration,
+    wait: impl FnOnce(Deadline),
+) {
+    let before = thread_cpu_time();
+    let late = lateness(time, wait);
+    let used = thread_cpu_time() - before;
+    eprintln!("{what}: {used:?} of processor time in {:?}", time + late);
+    assert!(used < limit, "{what}: {used:?} of processor time");
+}
+
+#[test]
+fn wait_on_idle_descriptors_uses_no_cpu_to_speak_of() {
+    let (fds, _peer) = idle(1024);
+    for count in [1, 64, 1024] {
+        let mut entries: Vec<PollFd<'_>> = fds[..count]
+            .iter()
+            .map(|fd| Interest::READABLE.on(fd))
+            .collect();
+        let what = format!("poll_until on {count}");
+        uses_no_cpu_to_speak_of(&what, idle_time(), millis(10), |end| {
+            assert_eq!(poll_until(&mut entries, end), Io::WouldBlock);
+        });
+    }
+}
+
+#[test]
+fn select_on_idle_descriptors_uses_no_cpu_to_speak_of() {
+    let (fds, _peer) = idle(1024);
+    let mut set: Box<PollSet<_, (), Inline<1024>>> = Box::default();
+    for count in [1, 64, 1024] {
+        for fd in &fds[set.len()..count] {
+            set.register(fd.as_fd(), Interest::READABLE, ()).unwrap();
+        }
+        let what = format!("select on {count}");
+        uses_no_cpu_to_speak_of(&what, idle_time(), millis(10), |end| {
+            assert_eq!(set.select(end), Io::WouldBlock);
+        });
+    }
+}
+
+/// The leaks of `tests/live_leaks.rs`, waited on.
+#[cfg(target_os = "linux")]
+mod leaks {
+    use super::*;
+    use common::set_option;
+
+    /// Two seconds on a descriptor whose readiness lies, by a call that would
+    /// block each time.
+    #[track_caller]
+    fn does_not_spin<T: std::fmt::Debug + PartialEq>(
+        what: &str,
+        fd: impl AsFd,
+        op: Retry,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Io<T>,
+    ) {
+        let mut calls = 0;
+        uses_no_cpu_to_speak_of(what, Duration::from_secs(2), millis(20), |end| {
+            let answer = retry_until(fd, op, end, |fd| {
+                calls += 1;
+                call(fd)
+            });
+            assert_eq!(answer, Io::WouldBlock);
+        });
+        // Three at once, six while the pauses grow to 64 ms, and then one each.
+        assert!(calls <= 3 + 6 + 2000 / 64 + 2, "{what}: {calls} calls");
+    }
+
+    #[test]
+    fn retry_on_a_datagram_socket_shut_down_for_reading_does_not_spin() {
+        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+        set_nonblocking(&ours, true).unwrap();
+        ours.connect(ours.local_addr().unwrap()).unwrap();
+        rustix::net::shutdown(&ours, rustix::net::Shutdown::Read).unwrap();
+        does_not_spin("shut down", &ours, Retry::Recv, |fd| {
+            recv(fd, &mut [0; 8], NONE)
+        });
+    }
+
+    #[test]
+    fn retry_on_an_undrained_error_queue_does_not_spin() {
+        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+        set_nonblocking(&ours, true).unwrap();
+        set_option(&ours, libc::IPPROTO_IP, libc::IP_RECVERR, 1);
+        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
+        ours.connect(nobody.local_addr().unwrap()).unwrap();
+        drop(nobody);
+        send(&ours, b"?", SendFlags::empty()).ready().unwrap();
+        let receive = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], NONE);
+        // The refusal is an error once; what stays in the queue is not.
+        let refused = retry_until(&ours, Retry::Recv, soon(), receive);
+        assert_eq!(refused, Io::Err(Errno::CONNREFUSED));
+        does_not_spin("error queue", &ours, Retry::Recv, receive);
+    }
+
+    #[test]
+    fn retry_with_a_peek_offset_past_the_data_does_not_spin() {
+        let (ours, mut theirs) = unix_pair();
+        set_option(&ours, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 0);
+        theirs.write_all(b"all").unwrap();
+        let peek = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], RecvFlags::PEEK);
+        assert_eq!(retry_until(&ours, Retry::Recv, soon(), peek), Io::Ready(3));
+        does_not_spin("peek offset", &ours, Retry::Recv, peek);
+    }
+
+    #[test]
+    fn retry_on_a_one_page_pipe_takes_the_room_and_does_not_spin() {
+        let (_reader, writer) = pipe();
+        rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+        let writer = NonBlocking::new(writer).unwrap();
+        assert_eq!(writer.write(&[0; 100]), Io::Ready(100));
+        // It polls as not writable, but the call is made first.
+        let some = |fd: BorrowedFd<'_>| write(fd, &[0; 100]);
+        assert_eq!(
+            retry_until(&writer, Retry::Write, soon(), some),
+            Io::Ready(100)
+        );
+        let all = |fd: BorrowedFd<'_>| write(fd, &[0; 4096]);
+        does_not_spin("one-page pipe", &writer, Retry::Write, all);
+    }
+}
+
+// ---- what a retry makes of readiness ----
+
+#[test]
+fn retry_with_data_there_makes_one_call_and_does_not_ask_poll() {
+    let (ours, mut theirs) = unix_pair();
+    theirs.write_all(b"data").unwrap();
+    let mut calls = 0;
+    let answer = retry_until(&ours, Retry::Recv, Deadline::never(), |fd| {
+        calls += 1;
+        recv(fd, &mut [0; 8], NONE)
+    });
+    assert_eq!((answer, calls), (Io::Ready(4), 1));
+    // Poll would have called this one invalid.
+    let answer = retry_until(dead_descriptor(), Retry::Recv, soon(), |_| Io::Ready(7));
+    assert_eq!(answer, Io::Ready(7));
+}
+
+#[test]
+fn retry_with_data_there_is_one_system_call_by_strace() {
+    const ROLE: &str = "WOULDBLOCK_STRACE_CHILD";
+    if std::env::var_os(ROLE).is_some() {
+        let (ours, mut theirs) = unix_pair();
+        theirs.write_all(b"data").unwrap();
+        let deadline = soon();
+        rustix::fs::access("/begin", rustix::fs::Access::EXISTS).unwrap_err();
+        let receive = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], NONE);
+        let first = retry_until(&ours, Retry::Recv, deadline, receive);
+        rustix::fs::access("/middle", rustix::fs::Access::EXISTS).unwrap_err();
+        let second = retry_until(&ours, Retry::Recv, Deadline::after(millis(1)), receive);
+        rustix::fs::access("/end", rustix::fs::Access::EXISTS).unwrap_err();
+        assert_eq!((first, second), (Io::Ready(4), Io::WouldBlock));
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("trace");
+    let child = std::process::Command::new("strace")
+        .arg("-fqo")
+        .arg(&trace)
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "retry_with_data_there_is_one_system_call_by_strace",
+        ])
+        .env(ROLE, "1")
+        .output();
+    let child = match child {
+        Ok(child) => child,
+        Err(error) => return eprintln!("not checked: no strace: {error}"),
+    };
+    let said = String::from_utf8_lossy(&child.stderr);
+    if said.contains("ptrace") {
+        return eprintln!("not checked: strace may not trace here: {said}");
+    }
+    assert!(child.status.success(), "{said}");
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let thread = |line: &str| {
+        line.split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let begin = trace
+        .lines()
+        .find(|line| line.contains("\"/begin\""))
+        .unwrap();
+    let lines: Vec<_> = trace
+        .lines()
+        .filter(|line| thread(line) == thread(begin))
+        .collect();
+    let at = |mark: &str| lines.iter().position(|line| line.contains(mark)).unwrap();
+    let (begin, middle, end) = (at("\"/begin\""), at("\"/middle\""), at("\"/end\""));
+    let there = &lines[begin + 1..middle];
+    assert!(there.len() == 1 && there[0].contains("recv"), "{there:#?}");
+    // The proof that more would be seen.
+    let not_there = &lines[middle + 1..end];
+    assert!(
+        not_there.iter().any(|line| line.contains("poll")),
+        "{not_there:#?}"
+    );
+}
+
+#[test]
+fn retry_after_spurious_readiness_goes_on_and_succeeds() {
+    let (ours, mut theirs) = unix_pair();
+    theirs.write_all(b"!").unwrap();
+    for lies in 0..8 {
+        let mut calls = 0;
+        let answer = retry_until(&ours, Retry::Recv, soon(), |fd| {
+            calls += 1;
+            if calls <= lies {
+                return Io::WouldBlock;
+            }
+            recv(fd, &mut [0; 8], RecvFlags::PEEK)
+        });
+        assert_eq!((answer, calls), (Io::Ready(1), lies + 1));
+    }
+}
+
+#[test]
+fn retry_after_lies_waits_for_the_event_again() {
+    // Three lies send it to the timer; then the descriptor is honest, and idle
+    // for longer than any pause. One call for the event, and no more in between.
+    let (ours, mut theirs) = unix_pair();
+    theirs.write_all(b"!").unwrap();
+    let (tell, told) = mpsc::channel();
+    let writer = thread::spawn(move || {
+        told.recv().unwrap();
+        thread::sleep(millis(200));
+        theirs.write_all(b"late").unwrap();
+        theirs
+    });
+    let mut calls = 0;
+    let answer = retry_until(&ours, Retry::Recv, soon(), |fd| {
+        calls += 1;
+        if calls < 3 {
+            return Io::WouldBlock;
+        }
+        let answer = recv(fd, &mut [0; 8], NONE);
+        if calls == 3 {
+            assert_eq!(answer, Io::Ready(1));
+            tell.send(()).unwrap();
+            return Io::WouldBlock;
+        }
+        answer
+    });
+    assert_eq!((answer, calls), (Io::Ready(4), 4));
+    writer.join().unwrap();
+}
+
+#[test]
+fn retry_while_another_thread_steals_the_data_loses_none() {
+    const MESSAGES: usize = 2000;
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    let taken = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let mut buf = [0; 8];
+                    let answer =
+                        retry_until(&ours, Retry::Recv, soon(), |fd| recv(fd, &mut buf, NONE));
+                    match answer.ready().expect("a message, or the end") {
+                        1 => taken.fetch_add(1, Ordering::Relaxed),
+                        _ => return,
+                    };
+                }
+            });
+        }
+        for _ in 0..MESSAGES {
+            theirs.send(b"!").unwrap();
+        }
+        for _ in 0..3 {
+            theirs.send(b"end").unwrap();
+        }
+    });
+    assert_eq!(taken.into_inner(), MESSAGES);
+}
+
+#[test]
+fn waits_end_when_the_peer_hangs_up() {
+    let (ours, theirs) = unix_pair();
+    let (tell, told) = mpsc::channel();
+    let peer = thread::spawn(move || {
+        told.recv().unwrap();
+        drop(theirs);
+    });
+    let answer = retry_until(&ours, Retry::Recv, soon(), |fd| {
+        let answer = recv(fd, &mut [0; 8], NONE);
+        let _ = tell.send(());
+        answer
+    });
+    assert_eq!(answer, Io::Ready(0));
+    peer.join().unwrap();
+    let readiness = wait_for(&ours, Interest::READABLE, Deadline::never())
+        .ready()
+        .unwrap();
+    assert!(readiness.is_readable(), "{readiness:?}");
+
+    let (reader, writer) = pipe();
+    let writer = NonBlocking::new(writer).unwrap();
+    fill(|buf| writer.write(buf));
+    assert_eq!(
+        writer.wait_writable(Deadline::after(millis(1))),
+        Io::WouldBlock
+    );
+    drop(reader);
+    let answer = writer.retry_until(Retry::Write, soon(), |writer| writer.write(b"?"));
+    assert_eq!(answer, Io::Err(Errno::PIPE));
+    assert!(writer.wait_writable(soon()).ready().unwrap().is_writable());
+}
+
+#[test]
+fn waits_on_a_dead_descriptor_fail_with_ebadf() {
+    let dead = dead_descriptor();
+    assert_eq!(wait_readable(dead, soon()), Io::Err(Errno::BADF));
+    assert_eq!(wait_writable(dead, Deadline::never()), Io::Err(Errno::BADF));
+    let mut calls = 0;
+    let answer = retry_until(dead, Retry::Recv, soon(), |_| {
+        calls += 1;
+        Io::<()>::WouldBlock
+    });
+    assert_eq!((answer, calls), (Io::Err(Errno::BADF), 1));
+    let answer = retry_until(dead, Retry::Recv, soon(), |fd| recv(fd, &mut [0; 8], NONE));
+    assert_eq!(answer, Io::Err(Errno::BADF));
+    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    assert_eq!(connect_until(dead, &nowhere, soon()), Io::Err(Errno::BADF));
+}
+
+#[test]
+fn poll_until_data_from_another_thread_ends_with_it() {
+    let answers = within_deadline(|| {
+        let (ours, mut theirs) = unix_pair();
+        let (idle, _peer) = unix_pair();
+        let writer = thread::spawn(move || {
+            theirs.write_all(b"!").unwrap();
+            theirs
+        });
+        let mut fds = [Interest::READABLE.on(&idle), Interest::READABLE.on(&ours)];
+        let answer = poll_until(&mut fds, Deadline::never());
+        let which = fds.each_ref().map(|fd| Readiness::from(fd).is_readable());
+        let one = wait_for(&ours, Interest::READABLE, Deadline::never());
+        writer.join().unwrap();
+        (answer, which, one)
+    });
+    let expected = (Io::Ready(1), [false, true], Io::Ready(Readiness::READABLE));
+    assert_eq!(answers, expected);
+}
+
+// ---- outcomes for which no event comes ----
+
+/// The answers of a call, one after the other, and when it was made.
+fn scripted(answers: &[Io<u8>], op: Retry, end: Deadline) -> (Io<u8>, Vec<Instant>) {
+    let (ours, _theirs) = unix_pair();
+    let mut made = Vec::new();
+    let answer = retry_until(&ours, op, end, |_| {
+        let answer = answers[made.len().min(answers.len() - 1)];
+        made.push(Instant::now());
+        answer
+    });
+    (answer, made)
+}
+
+#[test]
+fn retry_in_a_shortage_pauses_longer_and_longer() {
+    let short = Io::Err(Errno::NOBUFS);
+    let answers = [short, short, short, short, short, short, Io::Ready(1)];
+    let (answer, made) = scripted(&answers, Retry::Send, soon());
+    assert_eq!((answer, made.len()), (Io::Ready(1), 7));
+    for (pair, pause) in made.windows(2).zip([1, 2, 4, 8, 16, 32]) {
+        assert!(pair[1] - pair[0] >= millis(pause), "not {pause} ms");
+    }
+}
+
+#[test]
+fn retry_after_dead_connections_tries_at_once_and_then_pauses() {
+    let dead = Io::Err(Errno::CONNABORTED);
+    let (answer, made) = scripted(
+        &[dead, dead, dead, dead, Io::Ready(1)],
+        Retry::Accept,
+        soon(),
+    );
+    assert_eq!((answer, made.len()), (Io::Ready(1), 5));
+    assert!(made[3] - made[2] >= millis(1));
+    assert!(made[4] - made[3] >= millis(2));
+    let (answer, made) = scripted(&[dead], Retry::Accept, Deadline::after(millis(60)));
+    assert_eq!(answer, Io::Err(Errno::CONNABORTED));
+    assert!(made.len() <= 10, "{} calls", made.len());
+}
+
+#[test]
+fn retry_after_a_failure_ends_with_it_at_once() {
+    let (answer, made) = scripted(&[Io::Err(Errno::CONNRESET)], Retry::Recv, Deadline::never());
+    assert_eq!((answer, made.len()), (Io::Err(Errno::CONNRESET), 1));
+    // Out of memory is a shortage for send, and the answer of recv.
+    let (answer, made) = scripted(&[Io::Err(Errno::NOMEM)], Retry::Recv, Deadline::never());
+    assert_eq!((answer, made.len()), (Io::Err(Errno::NOMEM), 1));
+}
+
+/// A datagram socket, the name of another that is full, and the latter.
+fn full_queue(directory: &std::path::Path) -> (UnixDatagram, SocketAddrUnix, UnixDatagram) {
+    let name = directory.join("socket");
+    let theirs = UnixDatagram::bind(&name).unwrap();
+    let ours = UnixDatagram::unbound().unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    let name = SocketAddrUnix::new(name).unwrap();
+    while send_to(&ours, b"one", SendFlags::empty(), &name).is_ready() {}
+    (ours, name, theirs)
+}
+
+#[test]
+fn retry_to_a_full_named_queue_goes_on_when_it_is_drained() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, name, theirs) = full_queue(directory.path());
+    let (tell, told) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        told.recv().unwrap();
+        theirs.recv(&mut [0; 8]).unwrap();
+        theirs
+    });
+    let mut calls = 0;
+    let answer = retry_until(&ours, Retry::SendToUnix, soon(), |fd| {
+        calls += 1;
+        if calls == 3 {
+            tell.send(()).unwrap();
+        }
+        send_to(fd, b"one", SendFlags::empty(), &name)
+    });
+    assert_eq!(answer, Io::Ready(3));
+    assert!(calls >= 3, "{calls} calls");
+    reader.join().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn retry_to_a_full_named_queue_that_stays_full_ends_with_eagain() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, name, _theirs) = full_queue(directory.path());
+    uses_no_cpu_to_speak_of("full queue", Duration::from_secs(1), millis(20), |end| {
+        let answer = retry_until(&ours, Retry::SendToUnix, end, |fd| {
+            send_to(fd, b"one", SendFlags::empty(), &name)
+        });
+        assert_eq!(answer, Io::Err(Errno::AGAIN));
+    });
+}
+
+#[test]
+fn retry_of_accept_without_a_descriptor_left_recovers() {
+    let body = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        set_nonblocking(&listener, true).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        limit.current = Some(64);
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+        let mut hoard = Vec::new();
+        while let Ok(fd) = rustix::io::fcntl_dupfd_cloexec(&listener, 0) {
+            hoard.push(fd);
+        }
+        uses_no_cpu_to_speak_of("accept", millis(300), millis(20), |end| {
+            let answer = retry_until(&listener, Retry::Accept, end, |fd| accept(fd)).map(drop);
+            assert_eq!(answer, Io::Err(Errno::MFILE));
+        });
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                told.recv().unwrap();
+                hoard.pop();
+            });
+            let mut calls = 0;
+            let answer = retry_until(&listener, Retry::Accept, soon(), |fd| {
+                calls += 1;
+                if calls == 3 {
+                    tell.send(()).unwrap();
+                }
+                accept(fd)
+            });
+            assert!(
+                answer.is_ready() && calls >= 3,
+                "{answer:?} after {calls} calls"
+            );
+        });
+    };
+    alone("retry_of_accept_without_a_descriptor_left_recovers", body);
+}
+
+// ---- connections ----
+
+#[test]
+fn connect_until_a_listener_accepts_is_ready() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let fd = tcp_socket();
+    let address = listener.local_addr().unwrap();
+    assert_eq!(connect_until(&fd, &address, soon()), Io::Ready(()));
+    assert_eq!(finish_connect(&fd), Io::Ready(()));
+
+    let directory = tempfile::tempdir().unwrap();
+    let name = directory.path().join("socket");
+    let _listener = UnixListener::bind(&name).unwrap();
+    let fd = NonBlocking::new(socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap());
+    let name = SocketAddrUnix::new(name).unwrap();
+    assert_eq!(
+        fd.unwrap().connect_until(&name, Deadline::never()),
+        Io::Ready(())
+    );
+}
+
+#[test]
+fn connect_until_nobody_listens_fails_with_the_reason() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let answer = connect_until(tcp_socket(), &address, soon());
+    assert_eq!(answer, Io::Err(Errno::CONNREFUSED));
+}
+
+/// A listener whose queue is full drops the first packet of a connection, which
+/// is repeated after a second.
+#[cfg(target_os = "linux")]
+#[test]
+fn connect_until_the_deadline_would_block_and_can_be_finished_later() {
+    let full = common::pending_connect();
+    drop(full.socket);
+    let pending = tcp_socket();
+    let start = Instant::now();
+    let answer = connect_until(&pending, &full.address, Deadline::after(millis(50)));
+    assert_eq!(answer, Io::WouldBlock);
+    assert!(start.elapsed() >= millis(50));
+    assert_eq!(finish_connect(&pending), Io::WouldBlock);
+    while accept(&full.listener).is_ready() {}
+    let readiness = wait_writable(&pending, soon()).ready().unwrap();
+    assert!(!readiness.is_error(), "{readiness:?}");
+    assert_eq!(finish_connect(&pending), Io::Ready(()));
+}
+
+/// What this system answers; see the table of `connect`.
+#[cfg(target_os = "linux")]
+#[test]
+fn connect_until_a_full_unix_backlog_has_room_fails_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = SocketAddrUnix::new(directory.path().join("socket")).unwrap();
+    let unix_socket = || socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    let listener = unix_socket();
+    rustix::net::bind(&listener, &name).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let mut connected = Vec::new();
+    let start = Instant::now();
+    let errno = loop {
+        let fd = unix_socket();
+        match connect_until(&fd, &name, soon()) {
+            Io::Ready(()) => connected.push(fd),
+            other => break other.err().unwrap(),
+        }
+    };
+    assert_eq!(errno, Errno::AGAIN);
+    assert_eq!(wouldblock::Op::ConnectUnix.outcome(errno), Outcome::BackOff);
+    assert!(start.elapsed() < DEADLINE / 2, "it waited");
+}
