@@ -71,15 +71,15 @@ impl Pauses {
         Self { next: 1 }
     }
 
-    /// Sleeps; false if the deadline came first.
+    /// Sleeps, but not beyond the deadline; false if that has passed before. So
+    /// there is a last try when it comes, and not up to 64 ms earlier.
     fn pause(&mut self, deadline: Deadline) -> bool {
         let time = Duration::from_millis(self.next);
-        if let Some(rest) = deadline.remaining() {
-            if rest <= time {
-                sleep(rest);
-                return false;
-            }
-        }
+        let time = match deadline.remaining() {
+            Some(Duration::ZERO) => return false,
+            Some(rest) => rest.min(time),
+            None => time,
+        };
         self.next = (self.next * 2).min(Self::LONGEST);
         sleep(time);
         true

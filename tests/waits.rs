@@ -663,6 +663,29 @@ fn retry_in_a_shortage_pauses_longer_and_longer() {
 }
 
 #[test]
+fn retry_in_a_lasting_shortage_ends_with_its_errno_after_a_last_try() {
+    let end = millis(100);
+    let start = Instant::now();
+    let (answer, made) = scripted(&[Io::Err(Errno::NOMEM)], Retry::Write, Deadline::after(end));
+    assert_eq!(answer, Io::Err(Errno::NOMEM));
+    assert!(start.elapsed() >= end);
+    // One at once, then after 1, 3, 7, 15, 31 and 63 ms, and one at the end,
+    // since 37 ms are long enough for the shortage to pass.
+    assert!(made.len() <= 8, "{} calls", made.len());
+    assert!(*made.last().unwrap() >= start + end, "no last try");
+}
+
+#[test]
+fn retry_on_a_liar_makes_a_last_try_at_the_deadline() {
+    let end = millis(100);
+    let start = Instant::now();
+    let (answer, made) = scripted(&[Io::WouldBlock], Retry::Send, Deadline::after(end));
+    assert_eq!(answer, Io::WouldBlock);
+    assert!(made.len() <= 10, "{} calls", made.len());
+    assert!(*made.last().unwrap() >= start + end, "no last try");
+}
+
+#[test]
 fn retry_after_dead_connections_tries_at_once_and_then_pauses() {
     let dead = Io::Err(Errno::CONNABORTED);
     let (answer, made) = scripted(
