@@ -17,13 +17,18 @@ pub(crate) fn now() -> u64 {
         .saturating_add(nanoseconds)
 }
 
-/// Sleeps for `time`, signals or not. Not by `poll` of nothing, which fails when
-/// the kernel has no memory, and used to return at once on macOS.
+/// Sleeps for `time`, signals or not. What is left after a signal is computed from
+/// one end: what `nanosleep` hands back would let every signal make it later. Not by
+/// `poll` of nothing, which fails when the kernel has no memory, and used to return
+/// at once on macOS.
 pub(crate) fn sleep(time: Duration) {
-    let Ok(mut request) = Timespec::try_from(time) else {
-        return;
-    };
-    while let NanosleepRelativeResult::Interrupted(rest) = nanosleep(&request) {
-        request = rest;
+    let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let end = now().saturating_add(time);
+    let mut rest = time;
+    while let Ok(request) = Timespec::try_from(Duration::from_nanos(rest)) {
+        match nanosleep(&request) {
+            NanosleepRelativeResult::Interrupted(_) => rest = end.saturating_sub(now()),
+            _ => return,
+        }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn under_fire<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// A timer that sends 1 000 signals a second to the thread that made it.
+/// A timer that sends signals to the thread that made it.
 #[cfg(target_os = "linux")]
 pub(crate) struct Storm {
     timer: libc::timer_t,
@@ -69,11 +69,12 @@ pub(crate) struct Storm {
 
 #[cfg(target_os = "linux")]
 impl Storm {
-    pub(crate) fn new() -> Self {
+    /// One signal each `period`, which is less than a second.
+    pub(crate) fn new(period: Duration) -> Self {
         install();
         let period = libc::timespec {
             tv_sec: 0,
-            tv_nsec: 1_000_000,
+            tv_nsec: period.subsec_nanos().into(),
         };
         let periods = libc::itimerspec {
             it_interval: period,
