@@ -182,8 +182,9 @@ pub fn wait_writable<Fd: AsFd>(fd: Fd, deadline: Deadline) -> Io<Readiness> {
 /// twice running, this pauses before it asks again: for 1 ms, then 2, 4, … up to
 /// 64 ms, until readiness is honest again. It pauses in the same steps after an
 /// errno whose outcome is [`Outcome::BackOff`], and after two
-/// [`Outcome::TryNext`] in a row, because no event follows those. So however the
-/// kernel behaves, a wait makes a few calls a second.
+/// [`Outcome::TryNext`] or [`Outcome::Interrupted`] in a row, because no event
+/// follows those. So where nothing happens, however the kernel behaves, a wait
+/// makes fewer than a hundred system calls a second.
 ///
 /// ```
 /// use std::time::Duration;
@@ -297,12 +298,13 @@ impl Wait {
     /// After an error: `Ready` to call again, or the error.
     fn after_error(&mut self, op: Op, errno: Errno) -> Io<()> {
         let go_on = match op.outcome(errno) {
-            Outcome::Interrupted => true,
-            Outcome::TryNext if self.broken_promises < 2 => {
+            Outcome::Interrupted | Outcome::TryNext if self.broken_promises < 2 => {
                 self.broken_promises += 1;
                 true
             }
-            Outcome::TryNext | Outcome::BackOff => self.pauses.pause(self.deadline),
+            Outcome::Interrupted | Outcome::TryNext | Outcome::BackOff => {
+                self.pauses.pause(self.deadline)
+            }
             _ => false,
         };
         if go_on { Io::Ready(()) } else { Io::Err(errno) }

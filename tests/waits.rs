@@ -731,6 +731,20 @@ fn retry_after_dead_connections_tries_at_once_and_then_pauses() {
 }
 
 #[test]
+fn retry_of_a_call_that_is_interrupted_for_ever_ends_on_its_deadline() {
+    // The crate's own calls are made again after EINTR; another's may not be.
+    let interrupted = Io::Err(Errno::INTR);
+    let (answer, made) = scripted(&[interrupted, Io::Ready(1)], Retry::Recv, soon());
+    assert_eq!((answer, made.len()), (Io::Ready(1), 2));
+    let end = millis(60);
+    let start = Instant::now();
+    let (answer, made) = scripted(&[interrupted], Retry::Recv, Deadline::after(end));
+    assert_eq!(answer, interrupted);
+    assert!(start.elapsed() >= end);
+    assert!(made.len() <= 10, "{} calls", made.len());
+}
+
+#[test]
 fn retry_after_a_failure_ends_with_it_at_once() {
     let (answer, made) = scripted(&[Io::Err(Errno::CONNRESET)], Retry::Recv, Deadline::never());
     assert_eq!((answer, made.len()), (Io::Err(Errno::CONNRESET), 1));
