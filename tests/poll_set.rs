@@ -1,0 +1,879 @@
+//! Poll sets: what each method answers, for both kinds of storage, and random
+//! sequences of calls against a naive model.
+
+mod common;
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::signals::under_fire;
+use common::{DEADLINE, alone, dead_descriptor, open_descriptors};
+use wouldblock::{
+    Deadline, Errno, Inline, Interest, Io, Key, PollSet, Readiness, Reason, Storage, UnknownKey,
+};
+
+fn now() -> Deadline {
+    Deadline::after(Duration::ZERO)
+}
+
+fn soon() -> Deadline {
+    Deadline::after(DEADLINE)
+}
+
+fn pairs(count: usize) -> Vec<(UnixStream, UnixStream)> {
+    (0..count).map(|_| UnixStream::pair().unwrap()).collect()
+}
+
+/// All that the last wait found, sorted by key.
+fn found<F: AsFd, D, S: Storage>(set: &mut PollSet<F, D, S>) -> Vec<(Key, Readiness)> {
+    let mut found: Vec<_> = std::iter::from_fn(|| set.next_ready()).collect();
+    found.sort_by_key(|(key, _)| *key);
+    found
+}
+
+/// Each test once with each kind of storage.
+macro_rules! with_each_storage {
+    ($($test:ident)*) => {
+        mod inline {
+            $(#[test] fn $test() { super::$test::<wouldblock::Inline<24>>(); })*
+        }
+        #[cfg(feature = "alloc")]
+        mod growable {
+            $(#[test] fn $test() { super::$test::<wouldblock::Growable>(); })*
+        }
+    };
+}
+
+with_each_storage! {
+    register_gives_a_key_that_finds_the_registration
+    register_of_the_same_descriptor_twice_hands_it_back
+    modify_changes_what_is_waited_for
+    unregister_gives_the_descriptor_and_the_data_back
+    unregister_of_any_keeps_the_others_findable
+    a_late_key_is_unknown_after_its_slot_was_used_again
+    select_finds_what_is_ready_and_nothing_else
+    select_forgets_what_nobody_has_taken
+    next_ready_passes_over_what_was_unregistered
+    next_ready_does_not_take_a_newcomer_for_its_predecessor
+    select_of_an_empty_set_waits_for_the_time_alone
+    poll_of_a_set_is_ended_by_a_signal_and_select_is_not
+    select_of_a_dead_descriptor_hands_it_out_as_invalid
+    drain_gives_back_what_it_is_asked_for
+    a_set_that_is_dropped_closes_its_descriptors
+    a_set_holds_references_as_well
+    a_set_says_what_it_holds
+    random_sequences_agree_with_a_naive_model
+}
+
+fn register_gives_a_key_that_finds_the_registration<S: Storage>() {
+    let pairs = pairs(24);
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    assert!(set.is_empty());
+    let mut keys = Vec::new();
+    for (i, (ours, _)) in pairs.iter().enumerate() {
+        assert_eq!(set.key_of(ours), None);
+        keys.push(set.register(ours, Interest::READABLE, i).unwrap());
+        assert_eq!(set.len(), i + 1);
+    }
+    assert!(!set.is_empty());
+    for (i, (key, (ours, theirs))) in keys.iter().zip(&pairs).enumerate() {
+        assert_eq!(set.key_of(ours), Some(*key));
+        assert_eq!(set.key_of(theirs), None);
+        let entry = set.get(*key).unwrap();
+        assert_eq!((entry.key, *entry.data), (*key, i));
+        assert_eq!(entry.interest, Interest::READABLE);
+        assert_eq!(entry.fd.as_raw_fd(), ours.as_raw_fd());
+        let (fd, data) = set.get_mut(*key).unwrap();
+        assert_eq!(fd.as_raw_fd(), ours.as_raw_fd());
+        *data += 100;
+    }
+    let mut all: Vec<_> = set.iter().map(|entry| (entry.key, *entry.data)).collect();
+    all.sort();
+    let expected: Vec<_> = keys.iter().copied().zip(100..).collect();
+    assert_eq!(all, expected);
+    assert_eq!(
+        set.iter()
+            .map(|entry| entry.key)
+            .collect::<HashSet<_>>()
+            .len(),
+        24
+    );
+}
+
+fn register_of_the_same_descriptor_twice_hands_it_back<S: Storage>() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let other = ours.try_clone().unwrap();
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let key = set
+        .register(ours.as_fd(), Interest::READABLE, "first")
+        .unwrap();
+    let refused = set
+        .register(ours.as_fd(), Interest::WRITABLE, "second")
+        .unwrap_err();
+    assert_eq!(refused.reason, Reason::Registered(key));
+    assert_eq!(refused.fd.as_raw_fd(), ours.as_raw_fd());
+    assert_eq!(refused.data, "second");
+    assert_eq!(refused.to_string(), "the descriptor is registered already");
+    let entry = set.get(key).unwrap();
+    assert_eq!((*entry.data, entry.interest), ("first", Interest::READABLE));
+    assert_eq!(set.len(), 1);
+    // A second descriptor of the same socket is another one.
+    assert!(
+        set.register(other.as_fd(), Interest::WRITABLE, "third")
+            .is_ok()
+    );
+}
+
+#[test]
+fn register_in_a_full_set_hands_the_descriptor_back() {
+    let pairs = pairs(3);
+    let mut set: PollSet<_, _, Inline<2>> = PollSet::new();
+    let first = set.register(&pairs[0].0, Interest::READABLE, 0).unwrap();
+    set.register(&pairs[1].0, Interest::READABLE, 1).unwrap();
+    let refused = set
+        .register(&pairs[2].0, Interest::READABLE, 2)
+        .unwrap_err();
+    assert_eq!(refused.reason, Reason::Full);
+    assert_eq!(refused.fd.as_raw_fd(), pairs[2].0.as_raw_fd());
+    assert_eq!(refused.data, 2);
+    assert_eq!(refused.to_string(), "the poll set is full");
+    // The better reason wins.
+    let refused = set
+        .register(&pairs[0].0, Interest::READABLE, 2)
+        .unwrap_err();
+    assert_eq!(refused.reason, Reason::Registered(first));
+    set.unregister(first).unwrap();
+    let third = set.register(&pairs[2].0, Interest::READABLE, 2).unwrap();
+    assert_eq!(set.key_of(&pairs[2].0), Some(third));
+    assert_eq!((set.key_of(&pairs[0].0), set.len()), (None, 2));
+}
+
+#[test]
+fn a_set_without_room_is_full_and_empty() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut set: PollSet<&UnixStream, (), Inline<0>> = PollSet::new();
+    let refused = set.register(&ours, Interest::READABLE, ()).unwrap_err();
+    assert_eq!(refused.reason, Reason::Full);
+    assert_eq!(set.key_of(&ours), None);
+    assert_eq!(set.select(now()), Io::WouldBlock);
+    assert_eq!(set.next_ready(), None);
+    assert_eq!(
+        (set.len(), set.iter().count(), set.drain().count()),
+        (0, 0, 0)
+    );
+}
+
+fn modify_changes_what_is_waited_for<S: Storage>() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let key = set.register(&ours, Interest::READABLE, ()).unwrap();
+    assert_eq!(set.select(now()), Io::WouldBlock);
+    set.modify(key, Interest::READABLE | Interest::WRITABLE)
+        .unwrap();
+    assert_eq!(set.select(now()), Io::Ready(1));
+    assert_eq!(found(&mut set), [(key, Readiness::WRITABLE)]);
+    set.modify(key, Interest::empty()).unwrap();
+    assert_eq!(set.get(key).unwrap().interest, Interest::empty());
+    assert_eq!(set.select(now()), Io::WouldBlock);
+    assert_eq!(set.len(), 1);
+    set.unregister(key).unwrap();
+    assert_eq!(set.modify(key, Interest::READABLE), Err(UnknownKey));
+}
+
+fn unregister_gives_the_descriptor_and_the_data_back<S: Storage>() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let number = ours.as_raw_fd();
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let key = set.register(ours, Interest::READABLE, vec![1, 2]).unwrap();
+    let (mut ours, data) = set.unregister(key).unwrap();
+    assert_eq!((ours.as_raw_fd(), data), (number, vec![1, 2]));
+    theirs.write_all(b"!").unwrap();
+    assert_eq!(ours.read(&mut [0; 8]).unwrap(), 1);
+    assert!(set.is_empty());
+    assert_eq!(set.unregister(key).unwrap_err(), UnknownKey);
+    assert_eq!(
+        UnknownKey.to_string(),
+        "the poll set has no registration with this key"
+    );
+    assert!(set.get(key).is_none() && set.get_mut(key).is_none());
+    assert_eq!(set.key_of(&ours), None);
+    assert_eq!(set.select(now()), Io::WouldBlock);
+}
+
+fn unregister_of_any_keeps_the_others_findable<S: Storage>() {
+    for gone in 0..20 {
+        let pairs = pairs(20);
+        let mut set: PollSet<_, _, S> = PollSet::new();
+        let keys: Vec<_> = pairs
+            .iter()
+            .enumerate()
+            .map(|(i, (ours, _))| set.register(ours, Interest::READABLE, i).unwrap())
+            .collect();
+        let (fd, data) = set.unregister(keys[gone]).unwrap();
+        assert_eq!((fd.as_raw_fd(), data), (pairs[gone].0.as_raw_fd(), gone));
+        for (i, (ours, theirs)) in pairs.iter().enumerate() {
+            let (mut theirs, there) = (theirs, i != gone);
+            theirs.write_all(b"!").unwrap();
+            assert_eq!(set.key_of(ours), there.then_some(keys[i]));
+            assert_eq!(
+                set.get(keys[i]).map(|entry| *entry.data),
+                there.then_some(i)
+            );
+            assert_eq!(set.modify(keys[i], Interest::READABLE).is_ok(), there);
+        }
+        assert_eq!(set.select(soon()), Io::Ready(19));
+        let expected: Vec<_> = keys.iter().filter(|key| **key != keys[gone]).collect();
+        let found = found(&mut set);
+        assert_eq!(
+            found.iter().map(|(key, _)| key).collect::<Vec<_>>(),
+            expected
+        );
+    }
+}
+
+fn a_late_key_is_unknown_after_its_slot_was_used_again<S: Storage>() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let mut late = Vec::new();
+    for data in 0..100 {
+        let key = set.register(&ours, Interest::READABLE, data).unwrap();
+        for late in &late {
+            assert_ne!(*late, key);
+            assert!(set.get(*late).is_none() && set.get_mut(*late).is_none());
+            assert_eq!(set.modify(*late, Interest::WRITABLE), Err(UnknownKey));
+            assert_eq!(set.unregister(*late).unwrap_err(), UnknownKey);
+        }
+        assert_eq!(*set.get(key).unwrap().data, data);
+        set.unregister(key).unwrap();
+        late.push(key);
+    }
+}
+
+#[test]
+fn a_key_of_a_larger_set_is_unknown() {
+    let pairs = pairs(2);
+    let mut large: PollSet<_, _, Inline<2>> = PollSet::new();
+    let mut small: PollSet<_, _, Inline<1>> = PollSet::new();
+    large.register(&pairs[0].0, Interest::READABLE, ()).unwrap();
+    let foreign = large.register(&pairs[1].0, Interest::READABLE, ()).unwrap();
+    assert!(small.get(foreign).is_none());
+    small.register(&pairs[0].0, Interest::READABLE, ()).unwrap();
+    assert!(small.get(foreign).is_none() && small.get_mut(foreign).is_none());
+    assert_eq!(small.modify(foreign, Interest::READABLE), Err(UnknownKey));
+    assert_eq!(small.unregister(foreign).unwrap_err(), UnknownKey);
+}
+
+fn select_finds_what_is_ready_and_nothing_else<S: Storage>() {
+    let pairs = pairs(20);
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let keys: Vec<_> = pairs
+        .iter()
+        .map(|(ours, _)| set.register(ours, Interest::READABLE, ()).unwrap())
+        .collect();
+    assert_eq!(set.poll(Some(Duration::ZERO)), Io::WouldBlock);
+    assert_eq!(set.next_ready(), None);
+    for i in [3, 7, 19] {
+        (&pairs[i].1).write_all(b"!").unwrap();
+    }
+    let expected = [3, 7, 19].map(|i| (keys[i], Readiness::READABLE));
+    for _ in 0..3 {
+        assert_eq!(set.select(Deadline::never()), Io::Ready(3));
+        assert_eq!(found(&mut set), expected);
+        assert_eq!(set.next_ready(), None);
+    }
+    for i in [3, 19] {
+        assert_eq!((&pairs[i].0).read(&mut [0; 8]).unwrap(), 1);
+    }
+    assert_eq!(set.poll(None), Io::Ready(1));
+    assert_eq!(found(&mut set), [(keys[7], Readiness::READABLE)]);
+}
+
+fn select_forgets_what_nobody_has_taken<S: Storage>() {
+    let pairs = pairs(2);
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    for (ours, theirs) in &pairs {
+        let mut theirs = theirs;
+        set.register(ours, Interest::READABLE, ()).unwrap();
+        theirs.write_all(b"!").unwrap();
+    }
+    assert_eq!(set.select(soon()), Io::Ready(2));
+    assert!(set.next_ready().is_some());
+    for (ours, _) in &pairs {
+        let mut ours = ours;
+        assert_eq!(ours.read(&mut [0; 8]).unwrap(), 1);
+    }
+    assert_eq!(set.select(now()), Io::WouldBlock);
+    assert_eq!(set.next_ready(), None);
+}
+
+fn next_ready_passes_over_what_was_unregistered<S: Storage>() {
+    let pairs = pairs(6);
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    for (ours, _) in &pairs {
+        set.register(ours, Interest::WRITABLE, ()).unwrap();
+    }
+    assert_eq!(set.select(soon()), Io::Ready(6));
+    let mut handed_out = 0;
+    while let Some((key, _)) = set.next_ready() {
+        handed_out += 1;
+        // Itself, and one that may still be on the list.
+        set.unregister(key).unwrap();
+        let other = set.iter().next().map(|entry| entry.key);
+        if let Some(other) = other {
+            set.unregister(other).unwrap();
+        }
+    }
+    assert_eq!((handed_out, set.len()), (3, 0));
+}
+
+fn next_ready_does_not_take_a_newcomer_for_its_predecessor<S: Storage>() {
+    let pairs = pairs(2);
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let first = set.register(&pairs[0].0, Interest::WRITABLE, ()).unwrap();
+    assert_eq!(set.select(soon()), Io::Ready(1));
+    set.unregister(first).unwrap();
+    // The same slot, and then even the same descriptor.
+    let second = set.register(&pairs[1].0, Interest::READABLE, ()).unwrap();
+    let third = set.register(&pairs[0].0, Interest::READABLE, ()).unwrap();
+    assert_eq!(set.next_ready(), None);
+    assert_eq!(set.select(now()), Io::WouldBlock);
+    assert!(set.get(second).is_some() && set.get(third).is_some());
+}
+
+fn select_of_an_empty_set_waits_for_the_time_alone<S: Storage>() {
+    let mut set: PollSet<UnixStream, (), S> = PollSet::new();
+    let start = Instant::now();
+    assert_eq!(
+        set.select(Deadline::after(Duration::from_millis(5))),
+        Io::WouldBlock
+    );
+    assert_eq!(set.poll(Some(Duration::from_millis(5))), Io::WouldBlock);
+    assert!(start.elapsed() >= Duration::from_millis(10));
+    assert_eq!(set.next_ready(), None);
+}
+
+fn poll_of_a_set_is_ended_by_a_signal_and_select_is_not<S: Storage>() {
+    under_fire(|| {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut set: PollSet<_, _, S> = PollSet::new();
+        set.register(ours, Interest::READABLE, ()).unwrap();
+        assert_eq!(set.poll(Some(DEADLINE)), Io::Err(Errno::INTR));
+        assert_eq!(set.next_ready(), None);
+        let start = Instant::now();
+        let signals = common::signals::count();
+        let deadline = Deadline::after(Duration::from_millis(50));
+        assert_eq!(set.select(deadline), Io::WouldBlock);
+        assert!(deadline.has_passed() && start.elapsed() >= Duration::from_millis(50));
+        assert!(common::signals::count() > signals, "nothing to absorb");
+    });
+}
+
+fn select_of_a_dead_descriptor_hands_it_out_as_invalid<S: Storage>() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let live = set.register(ours.as_fd(), Interest::WRITABLE, ()).unwrap();
+    let dead = set
+        .register(dead_descriptor(), Interest::READABLE, ())
+        .unwrap();
+    assert_eq!(set.select(Deadline::never()), Io::Ready(2));
+    let expected = [(live, Readiness::WRITABLE), (dead, Readiness::INVALID)];
+    assert_eq!(found(&mut set), expected);
+    set.unregister(dead).unwrap();
+    assert_eq!(set.select(Deadline::never()), Io::Ready(1));
+}
+
+fn drain_gives_back_what_it_is_asked_for<S: Storage>() {
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let mut keys = Vec::new();
+    for (i, (ours, theirs)) in pairs(20).into_iter().enumerate() {
+        keys.push(set.register(ours, Interest::READABLE, (i, theirs)).unwrap());
+    }
+    let mut taken: Vec<_> = set.drain().take(7).map(|(_, (i, _))| i).collect();
+    assert_eq!((taken.len(), set.len()), (7, 13));
+    for (i, key) in keys.iter().enumerate() {
+        assert_eq!(set.get(*key).is_none(), taken.contains(&i));
+    }
+    taken.extend(set.drain().map(|(_, (i, _))| i));
+    taken.sort_unstable();
+    assert_eq!(taken, (0..20).collect::<Vec<_>>());
+    assert!(set.is_empty());
+    assert!(keys.iter().all(|key| set.get(*key).is_none()));
+    // It goes on as before.
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let key = set
+        .register(ours, Interest::WRITABLE, (20, theirs))
+        .unwrap();
+    assert!(!keys.contains(&key));
+    assert_eq!(set.select(soon()), Io::Ready(1));
+}
+
+fn a_set_that_is_dropped_closes_its_descriptors<S: Storage>() {
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    set.register(ours, Interest::READABLE, ()).unwrap();
+    drop(set);
+    theirs.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_eq!(theirs.read(&mut [0; 8]).unwrap(), 0);
+}
+
+fn a_set_holds_references_as_well<S: Storage>() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let owned = OwnedFd::from(theirs);
+    let mut set: PollSet<BorrowedFd<'_>, (), S> = PollSet::default();
+    let key = set.register(ours.as_fd(), Interest::WRITABLE, ()).unwrap();
+    set.register(owned.as_fd(), Interest::WRITABLE, ()).unwrap();
+    assert_eq!(set.select(soon()), Io::Ready(2));
+    let (back, ()) = set.unregister(key).unwrap();
+    drop(set);
+    assert_eq!(back.as_raw_fd(), ours.as_raw_fd());
+    let mut shared: PollSet<Rc<UnixStream>, (), S> = PollSet::default();
+    let ours = Rc::new(ours);
+    shared
+        .register(Rc::clone(&ours), Interest::WRITABLE, ())
+        .unwrap();
+    assert_eq!(shared.select(soon()), Io::Ready(1));
+}
+
+fn a_set_says_what_it_holds<S: Storage>() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let number = ours.as_raw_fd();
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    set.register(OwnedFd::from(ours), Interest::READABLE, "peer")
+        .unwrap();
+    assert_eq!(
+        format!("{set:?}"),
+        format!("{{OwnedFd {{ fd: {number} }}: \"peer\"}}")
+    );
+}
+
+#[test]
+fn select_in_two_threads_on_two_sets_of_the_same_descriptors_finds_the_same() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut set: PollSet<_, _, Inline<1>> = PollSet::new();
+                let key = set.register(&ours, Interest::READABLE, ()).unwrap();
+                assert_eq!(set.select(soon()), Io::Ready(1));
+                assert_eq!(set.next_ready(), Some((key, Readiness::READABLE)));
+            });
+        }
+        theirs.write_all(b"!").unwrap();
+    });
+}
+
+/// Processor time, which a busy machine does not stretch: four times as many
+/// descriptors take four times as long, or sixteen if every one looks at all.
+#[cfg(feature = "alloc")]
+#[test]
+fn register_of_ten_thousand_descriptors_is_linear() {
+    let many = 10_000.min(common::raise_descriptor_limit().saturating_sub(1000)) / 4 * 4;
+    if many < 4_000 {
+        return eprintln!("not checked: the limit of descriptors is too low");
+    }
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let fds: Vec<OwnedFd> = (0..many)
+        .map(|_| rustix::io::fcntl_dupfd_cloexec(&ours, 0).unwrap())
+        .collect();
+    let measure = |count: usize| {
+        let mut set: PollSet<_, _, wouldblock::Growable> = PollSet::new();
+        let before = common::thread_cpu_time();
+        for (i, fd) in fds[..count].iter().enumerate() {
+            set.register(fd.as_fd(), Interest::READABLE, i).unwrap();
+        }
+        let registered = common::thread_cpu_time();
+        for fd in &fds[..count] {
+            let key = set.key_of(fd).unwrap();
+            set.unregister(key).unwrap();
+        }
+        (registered - before, common::thread_cpu_time() - registered)
+    };
+    let best = |count| {
+        let (mut there, mut back) = (Duration::MAX, Duration::MAX);
+        for _ in 0..10 {
+            let (register, unregister) = measure(count);
+            (there, back) = (there.min(register), back.min(unregister));
+        }
+        (there, back)
+    };
+    let (few, all) = (best(many / 4), best(many));
+    eprintln!(
+        "registered and unregistered {}: {few:?}; {many}: {all:?}",
+        many / 4
+    );
+    assert!(all.0 < few.0 * 8 && all.1 < few.1 * 8, "{few:?}, {all:?}");
+
+    // All of them are found, or one.
+    let mut set: PollSet<_, _, wouldblock::Growable> = PollSet::new();
+    for fd in &fds {
+        set.register(fd.as_fd(), Interest::WRITABLE, ()).unwrap();
+    }
+    assert_eq!(set.select(soon()), Io::Ready(many));
+    let keys: HashSet<_> = found(&mut set).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys.len(), many);
+    for (i, key) in keys.iter().enumerate() {
+        let interest = if i == many / 3 {
+            Interest::READABLE
+        } else {
+            Interest::empty()
+        };
+        set.modify(*key, interest).unwrap();
+    }
+    theirs.write_all(b"!").unwrap();
+    assert_eq!(set.select(soon()), Io::Ready(1));
+}
+
+// ---- the model ----
+
+/// xorshift64*: the same numbers on every machine.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        // Neighbouring seeds must not begin alike, and zero never ends.
+        Self((seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9) | 1)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
+        usize::try_from(high).unwrap() % limit
+    }
+
+    fn interest(&mut self) -> Interest {
+        let bits = u8::try_from(self.below(4)).unwrap();
+        Interest::from_bits_truncate(bits)
+    }
+}
+
+/// A descriptor as the model sees it.
+struct Socket {
+    ours: Rc<UnixStream>,
+    /// None once it has been closed.
+    theirs: Option<UnixStream>,
+    /// Something can be read.
+    data: bool,
+    registered: Option<(Key, Interest, usize)>,
+}
+
+impl Socket {
+    /// A pair whose first number is one of a few that fall into the same chains.
+    fn new(random: &mut Random) -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let number = [0, 64, 128, 192, 256][random.below(5)];
+        let ours = match number {
+            0 => ours,
+            _ => rustix::io::fcntl_dupfd_cloexec(&ours, number)
+                .unwrap()
+                .into(),
+        };
+        Self {
+            ours: Rc::new(ours),
+            theirs: Some(theirs),
+            data: false,
+            registered: None,
+        }
+    }
+
+    /// Whether a wait has to find it; None where systems differ.
+    fn is_ready(&self) -> Option<bool> {
+        let (_, interest, _) = self.registered?;
+        let hung_up = self.theirs.is_none();
+        if interest.is_empty() && hung_up && !cfg!(target_os = "linux") {
+            return None;
+        }
+        let readable = interest.contains(Interest::READABLE) && self.data;
+        Some(hung_up || readable || interest.contains(Interest::WRITABLE))
+    }
+}
+
+/// Prints how to run the sequence again.
+struct Witness {
+    seed: u64,
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let seed = self.seed;
+            eprintln!("again: WOULDBLOCK_SEED={seed} WOULDBLOCK_SEQUENCES=1");
+        }
+    }
+}
+
+struct Model<S: Storage> {
+    random: Random,
+    set: PollSet<Rc<UnixStream>, usize, S>,
+    sockets: Vec<Socket>,
+    /// All keys that there ever were.
+    keys: HashSet<Key>,
+    late: Vec<Key>,
+    capacity: usize,
+    count: usize,
+}
+
+impl<S: Storage> Model<S> {
+    fn run(seed: u64, capacity: usize) {
+        let _witness = Witness { seed };
+        let mut random = Random::new(seed);
+        let mut sockets = Vec::new();
+        let count = [1, 3, 8, 30][random.below(4)];
+        sockets.resize_with(count, || Socket::new(&mut random));
+        let steps = 5 + random.below(60);
+        let mut model = Self {
+            random,
+            set: PollSet::new(),
+            sockets,
+            keys: HashSet::new(),
+            late: Vec::new(),
+            capacity,
+            count: 0,
+        };
+        for i in 0..model.random.below(count + 1) {
+            model.register(i);
+        }
+        for _ in 0..steps {
+            model.step();
+            // Which looks at everything.
+            if count < 10 || model.random.below(4) == 0 {
+                model.agrees();
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let i = self.random.below(self.sockets.len());
+        match self.random.below(16) {
+            0..=3 => self.register(i),
+            4..=5 => self.modify(i),
+            6..=7 => self.unregister(i),
+            8..=9 => self.make_ready(i),
+            10 => self.empty(i),
+            11 => self.sockets[i].theirs = None,
+            12 => self.replace(i),
+            13 => self.late_key(),
+            14 if self.random.below(4) == 0 => self.drain(),
+            _ => self.select(),
+        }
+    }
+
+    fn register(&mut self, i: usize) {
+        let (interest, data) = (self.random.interest(), self.random.below(1000));
+        let socket = &mut self.sockets[i];
+        let answer = self.set.register(Rc::clone(&socket.ours), interest, data);
+        match (answer, socket.registered) {
+            (Ok(key), None) => {
+                assert!(self.count < self.capacity);
+                assert!(self.keys.insert(key), "{key:?} for the second time");
+                socket.registered = Some((key, interest, data));
+                self.count += 1;
+            }
+            (Err(refused), there) => {
+                assert!(Rc::ptr_eq(&refused.fd, &socket.ours));
+                assert_eq!(refused.data, data);
+                match there {
+                    Some((key, ..)) => assert_eq!(refused.reason, Reason::Registered(key)),
+                    None => {
+                        assert_eq!(refused.reason, Reason::Full);
+                        assert_eq!(self.count, self.capacity);
+                    }
+                }
+            }
+            (Ok(_), Some(_)) => panic!("registered twice"),
+        }
+    }
+
+    fn modify(&mut self, i: usize) {
+        let interest = self.random.interest();
+        if let Some((key, known, data)) = &mut self.sockets[i].registered {
+            self.set.modify(*key, interest).unwrap();
+            *known = interest;
+            *data += 1;
+            *self.set.get_mut(*key).unwrap().1 += 1;
+        }
+    }
+
+    fn unregister(&mut self, i: usize) {
+        let socket = &mut self.sockets[i];
+        if let Some((key, _, data)) = socket.registered.take() {
+            let (fd, given) = self.set.unregister(key).unwrap();
+            assert!(Rc::ptr_eq(&fd, &socket.ours));
+            assert_eq!(given, data);
+            self.late.push(key);
+            self.count -= 1;
+        }
+    }
+
+    fn make_ready(&mut self, i: usize) {
+        let socket = &mut self.sockets[i];
+        if let (Some(theirs), false) = (&mut socket.theirs, socket.data) {
+            theirs.write_all(b"!").unwrap();
+            socket.data = true;
+        }
+    }
+
+    fn empty(&mut self, i: usize) {
+        let socket = &mut self.sockets[i];
+        if socket.data {
+            assert_eq!((&*socket.ours).read(&mut [0; 8]).unwrap(), 1);
+            socket.data = false;
+        }
+    }
+
+    /// Closes both ends, so that their numbers are used again.
+    fn replace(&mut self, i: usize) {
+        self.unregister(i);
+        let old = self.sockets.swap_remove(i);
+        assert_eq!(Rc::strong_count(&old.ours), 1, "the set holds it still");
+        drop(old);
+        let new = Socket::new(&mut self.random);
+        self.sockets.push(new);
+    }
+
+    fn late_key(&mut self) {
+        if self.late.is_empty() {
+            return;
+        }
+        let late = self.late[self.random.below(self.late.len())];
+        assert!(self.set.get(late).is_none() && self.set.get_mut(late).is_none());
+        assert_eq!(self.set.modify(late, Interest::READABLE), Err(UnknownKey));
+        assert_eq!(self.set.unregister(late).unwrap_err(), UnknownKey);
+    }
+
+    fn drain(&mut self) {
+        let some = self.random.below(self.sockets.len() + 1);
+        for (fd, data) in self.set.drain().take(some) {
+            let mut sockets = self.sockets.iter_mut();
+            let socket = sockets
+                .find(|socket| Rc::ptr_eq(&socket.ours, &fd))
+                .unwrap();
+            let (key, _, known) = socket.registered.take().unwrap();
+            assert_eq!(data, known);
+            self.late.push(key);
+            self.count -= 1;
+        }
+    }
+
+    fn select(&mut self) {
+        let answer = match self.random.below(2) {
+            0 => self.set.select(now()),
+            _ => self.set.poll(Some(Duration::ZERO)),
+        };
+        let ready = |sure| {
+            let sockets = self
+                .sockets
+                .iter()
+                .filter(move |s| s.is_ready() == Some(sure));
+            sockets
+                .filter_map(|s| s.registered)
+                .map(|(key, ..)| key)
+                .collect::<HashSet<_>>()
+        };
+        let (mut must, must_not) = (ready(true), ready(false));
+        let unsure = self.count - must.len() - must_not.len();
+        let n = match answer {
+            Io::Ready(n) => n,
+            Io::WouldBlock => 0,
+            Io::Err(errno) => panic!("{errno}"),
+        };
+        assert!(
+            (must.len()..=must.len() + unsure).contains(&n),
+            "{n}, not {must:?}"
+        );
+        // What is found is taken, all or in part, with changes in between.
+        let changes = self.random.below(2) == 0;
+        let mut left = self.random.below(2 * n + 2);
+        while left > 0 {
+            left -= 1;
+            let Some((key, readiness)) = self.set.next_ready() else {
+                assert!(must.is_empty(), "not handed out: {must:?}");
+                break;
+            };
+            assert!(!must_not.contains(&key) && !readiness.is_empty());
+            let mut sockets = self.sockets.iter();
+            let at = |s: &Socket| s.registered.is_some_and(|(known, ..)| known == key);
+            let i = sockets.position(at).expect("one that is registered");
+            let socket = &self.sockets[i];
+            assert!(must.remove(&key) || unsure > 0, "{key:?} twice, or new");
+            let (_, interest, _) = socket.registered.unwrap();
+            let [reads, writes] =
+                [Interest::READABLE, Interest::WRITABLE].map(|bit| interest.contains(bit));
+            assert!(reads || !readiness.contains(Readiness::READABLE));
+            assert!(writes || !readiness.contains(Readiness::WRITABLE));
+            let hung_up = socket.theirs.is_none();
+            assert!(!(reads && socket.data || hung_up) || readiness.is_readable());
+            assert!(!(writes || hung_up) || readiness.is_writable());
+            if changes {
+                let gone = if self.random.below(2) == 0 {
+                    i
+                } else {
+                    self.random.below(self.sockets.len())
+                };
+                if let Some((key, ..)) = self.sockets[gone].registered {
+                    must.remove(&key);
+                }
+                self.unregister(gone);
+                let new = self.random.below(self.sockets.len());
+                self.register(new);
+            }
+        }
+    }
+
+    fn agrees(&self) {
+        assert_eq!(self.set.len(), self.count);
+        assert_eq!(self.set.is_empty(), self.count == 0);
+        for socket in &self.sockets {
+            let known = socket.registered;
+            assert_eq!(self.set.key_of(&*socket.ours), known.map(|(key, ..)| key));
+            if let Some((key, interest, data)) = known {
+                let entry = self.set.get(key).expect("it is registered");
+                assert!(Rc::ptr_eq(entry.fd, &socket.ours));
+                assert_eq!(
+                    (entry.key, entry.interest, *entry.data),
+                    (key, interest, data)
+                );
+            }
+        }
+        let keys: HashSet<_> = self.set.iter().map(|entry| entry.key).collect();
+        let known = self.sockets.iter().filter_map(|s| s.registered);
+        assert_eq!(keys, known.map(|(key, ..)| key).collect());
+        assert_eq!(self.set.iter().count(), self.count);
+    }
+}
+
+fn number_from(variable: &str, default: u64) -> u64 {
+    let set = std::env::var(variable).ok();
+    set.map_or(default, |text| text.parse().expect(variable))
+}
+
+/// `WOULDBLOCK_SEQUENCES` sequences for each kind of storage, 1 000 if it is not
+/// set; `ci/waits` asks for more. The seeds begin with `WOULDBLOCK_SEED`.
+fn random_sequences_agree_with_a_naive_model<S: Storage>() {
+    let first = number_from("WOULDBLOCK_SEED", 1);
+    // The capacity of `Inline` above; more than there are sockets for `Growable`.
+    let inline = std::any::type_name::<S>().contains("Inline");
+    let capacity = if inline { 24 } else { usize::MAX };
+    for seed in first..first + number_from("WOULDBLOCK_SEQUENCES", 1_000) {
+        Model::<S>::run(seed, capacity);
+    }
+}
+
+#[test]
+fn descriptors_of_many_sets_are_all_closed() {
+    alone("descriptors_of_many_sets_are_all_closed", || {
+        let before = open_descriptors();
+        for seed in 0..50 {
+            Model::<Inline<24>>::run(seed, 24);
+            #[cfg(feature = "alloc")]
+            Model::<wouldblock::Growable>::run(seed, usize::MAX);
+        }
+        assert_eq!(open_descriptors(), before);
+    });
+}
