@@ -12,9 +12,10 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
 use wouldblock::{
-    AddressFamily, Interest, Io, ModeGuard, NonBlocking, Op, Readiness, RecvFlags, SendFlags,
-    SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect, is_nonblocking, pipe,
-    poll, ready, set_nonblocking, socket, socketpair,
+    AddressFamily, Deadline, Errno, Inline, Interest, Io, ModeGuard, NonBlocking, Op, PollSet,
+    Readiness, RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, accept_from,
+    connect, connect_until, finish_connect, is_nonblocking, pipe, poll, poll_until, ready, recv,
+    retry_until, set_nonblocking, socket, socketpair, wait_for,
 };
 
 struct Counting;
@@ -116,8 +117,100 @@ fn poll_allocates_nothing() {
 }
 
 #[test]
+fn waits_allocate_nothing() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    without_allocation(|| {
+        let short = || Deadline::after(Duration::from_millis(20));
+        let mut fds = [Interest::READABLE.on(&ours), Interest::READABLE.on(&theirs)];
+        assert_eq!(poll_until(&mut fds, short()), Io::WouldBlock);
+        assert_eq!(wait_for(&ours, Interest::READABLE, short()), Io::WouldBlock);
+        let honest = retry_until(&ours, Retry::Recv, short(), |fd| {
+            recv(fd, &mut [0; 8], NONE)
+        });
+        assert_eq!(honest, Io::WouldBlock);
+        let liar = retry_until(&ours, Retry::Send, short(), |_| Io::<()>::WouldBlock);
+        assert_eq!(liar, Io::WouldBlock);
+        let shortage = Io::<()>::Err(Errno::NOBUFS);
+        let answer = retry_until(&ours, Retry::Send, short(), |_| shortage);
+        assert_eq!(answer, shortage);
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let answer = connect_until(fd, &address, Deadline::after(Duration::from_secs(20)));
+        assert_eq!(answer, Io::Ready(()));
+    });
+}
+
+/// Registers, waits, and takes everything out again.
+fn use_set<S: wouldblock::Storage>(
+    set: &mut PollSet<UnixStream, usize, S>,
+    sockets: impl IntoIterator<Item = UnixStream>,
+) {
+    for (i, socket) in sockets.into_iter().enumerate() {
+        let key = set.register(socket, Interest::READABLE, i).unwrap();
+        set.modify(key, Interest::WRITABLE).unwrap();
+        assert_eq!(set.get(key).map(|entry| *entry.data), Some(i));
+    }
+    for _ in 0..3 {
+        select_all(set);
+    }
+    for (_, data) in set.drain() {
+        assert!(data < 100);
+    }
+}
+
+fn select_all<S: wouldblock::Storage>(set: &mut PollSet<UnixStream, usize, S>) {
+    assert_eq!(set.select(Deadline::never()), Io::Ready(set.len()));
+    while let Some((key, _)) = set.next_ready() {
+        assert_eq!(set.iter().filter(|entry| entry.key == key).count(), 1);
+    }
+    assert_eq!(set.poll(None), Io::Ready(set.len()));
+}
+
+#[test]
+fn inline_poll_sets_allocate_nothing() {
+    let pairs = [(); 40].map(|()| UnixStream::pair().unwrap());
+    without_allocation(|| {
+        let mut set: PollSet<_, _, Inline<80>> = PollSet::new();
+        for _ in 0..2 {
+            let copies = pairs.iter().map(|(ours, _)| ours.try_clone().unwrap());
+            use_set(&mut set, copies);
+        }
+    });
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn growable_poll_sets_allocate_nothing_for_a_wait_but_the_first() {
+    let mut set: PollSet<_, _, wouldblock::Growable> = PollSet::new();
+    let mut sockets = Vec::new();
+    for _ in 0..50 {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        sockets.extend([ours, theirs]);
+    }
+    let more = sockets.split_off(80);
+    for (i, socket) in sockets.into_iter().enumerate() {
+        set.register(socket, Interest::WRITABLE, i).unwrap();
+    }
+    select_all(&mut set);
+    without_allocation(|| (0..3).for_each(|_| select_all(&mut set)));
+    // Nor for what takes the places of others.
+    without_allocation(|| {
+        let keys = set.iter().map(|entry| entry.key).take(20);
+        let mut gone = [None; 20];
+        gone.iter_mut()
+            .zip(keys)
+            .for_each(|(place, key)| *place = Some(key));
+        for key in gone {
+            set.unregister(key.unwrap()).unwrap();
+        }
+        use_set(&mut set, more);
+    });
+}
+
+#[test]
 fn conversions_allocate_nothing() {
-    use wouldblock::Errno;
     without_allocation(|| {
         #[cfg(feature = "std")]
         for answer in [
