@@ -74,8 +74,9 @@ pub struct PollSet<F, D, S: Storage> {
     scratch: S::Scratch,
 }
 
-/// Names one registration of one set. A key is never used again, so a late one
-/// finds nothing instead of a stranger.
+/// Names one registration of one set, which never gives it out again: a late key
+/// finds nothing instead of a stranger. To another set it means nothing, or a
+/// registration of its own: keep keys with their set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     slot: usize,
@@ -139,8 +140,7 @@ pub enum Reason {
     Full,
 }
 
-/// The set has no registration with this key: it was unregistered, or is another
-/// set's.
+/// The set has no registration with this key: it was unregistered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownKey;
 
