@@ -3,7 +3,7 @@
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::BorrowedFd;
 
-/// A kind of storage: [`Inline`] or [`Growable`].
+/// A kind of storage: [`Inline`] or, with the feature `alloc`, `Growable`.
 ///
 /// Not to be implemented elsewhere.
 pub trait Storage: sealed::Sealed {

@@ -24,7 +24,7 @@ use crate::{Deadline, Interest, Io, Readiness, poll, poll_until};
 /// A descriptor can therefore not be closed while it is registered, and
 /// [`unregister`](Self::unregister) gives it back. The storage `S` is
 /// [`Inline<N>`](Inline), which allocates nothing, or, with the feature `alloc`,
-/// [`Growable`].
+/// `Growable`.
 ///
 /// ```
 /// use std::io::Write;
