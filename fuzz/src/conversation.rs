@@ -1,0 +1,387 @@
+//! `conversation`: a random program of operations on a real pair of
+//! descriptors, held against a model of what Linux answers.
+//!
+//! Input: what to open, and then one operation after the other: its kind with
+//! the end that does it, and its argument. After every would-block the law is
+//! checked: `poll` says nothing for the operation's interest. Whatever was
+//! acknowledged arrives once and in order.
+//!
+//! No call can sleep: on a descriptor in blocking mode a data operation is only
+//! made if it is `DONTWAIT`, or if the model knows that there is data.
+
+mod model;
+
+use std::mem::MaybeUninit;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::net::Shutdown;
+use wouldblock::{
+    Errno, Interest, Io, ModeGuard, NonBlocking, Op, Outcome, Readiness, RecvFlags, SendFlags,
+    is_nonblocking, poll, read, read_with, ready, recv, recv_with, send, set_nonblocking, write,
+};
+
+use self::model::{Kind, Model};
+use crate::input::Input;
+
+const SIZES: [usize; 16] = [
+    0, 1, 2, 3, 7, 64, 511, 512, 1024, 4095, 4096, 4097, 8192, 65_536, 262_144, 5000,
+];
+/// Longer programs find nothing that two short ones do not.
+const OPERATIONS: usize = 128;
+const DEADLINE: Duration = Duration::from_secs(20);
+const NOTHING: RecvFlags = RecvFlags::empty();
+
+/// Replays one input.
+pub fn run(data: &[u8]) {
+    use Kind::{Datagram, OnePagePipe, Pipe, Stream, Tcp};
+    let mut input = Input(data);
+    let kind = input.choose(&[Stream, Datagram, Pipe, OnePagePipe, Tcp]);
+    // The machine may be short of descriptors, pipe pages or ports.
+    let Ok(mut talk) = Conversation::open(kind) else {
+        return;
+    };
+    for _ in 0..OPERATIONS {
+        if input.is_empty() {
+            break;
+        }
+        let (op, argument) = (input.byte(), input.byte());
+        talk.step(usize::from(op >> 7), op & 0x7f, argument);
+    }
+    talk.finish();
+}
+
+#[derive(Debug)]
+struct Conversation {
+    fds: [Option<OwnedFd>; 2],
+    model: Model,
+}
+
+/// What a flow carries from an offset on. It repeats only after a prime number
+/// of bytes, so that a lost, doubled or exchanged piece shows.
+fn bytes(offset: u64, size: usize) -> &'static [u8] {
+    const PERIOD: usize = 65_521;
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    let bytes = BYTES.get_or_init(|| {
+        let once: Vec<u8> = (0..PERIOD as u64)
+            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8)
+            .collect();
+        once.into_iter().cycle().take(PERIOD + 262_144).collect()
+    });
+    let start = (offset % PERIOD as u64) as usize;
+    &bytes[start..start + size]
+}
+
+impl Conversation {
+    fn open(kind: Kind) -> std::io::Result<Self> {
+        let fds: [OwnedFd; 2] = match kind {
+            Kind::Stream => UnixStream::pair().map(|(a, b)| [a.into(), b.into()])?,
+            Kind::Datagram => UnixDatagram::pair().map(|(a, b)| [a.into(), b.into()])?,
+            Kind::Pipe | Kind::OnePagePipe => rustix::pipe::pipe().map(|(a, b)| [a, b])?,
+            Kind::Tcp => tcp_pair()?,
+        };
+        if kind == Kind::OnePagePipe {
+            rustix::pipe::fcntl_setpipe_size(&fds[1], 4096)?;
+        }
+        // The fuzzer's main is not Rust's, which ignores the signal. `send` does
+        // without that; `write` cannot.
+        // SAFETY: SIG_IGN is a valid disposition, and no handler runs.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        for fd in &fds {
+            set_nonblocking(fd, true)?;
+        }
+        Ok(Self {
+            fds: fds.map(Some),
+            model: Model::new(kind),
+        })
+    }
+
+    /// The descriptor of an end that is not closed.
+    fn fd(&self, end: usize) -> &OwnedFd {
+        self.fds[end].as_ref().unwrap()
+    }
+
+    fn step(&mut self, end: usize, op: u8, argument: u8) {
+        if self.fds[end].is_none() {
+            return;
+        }
+        let size = SIZES[usize::from(argument % 16)];
+        let (flag, with) = (argument & 0x10 != 0, argument & 0x20 != 0);
+        let flags = if flag { RecvFlags::DONTWAIT } else { NOTHING };
+        let pipe = self.model.is_pipe();
+        match op % 14 {
+            0 | 1 => drop(self.receive(Op::Recv, end, size, flags, with)),
+            2 => drop(self.receive(Op::Recv, end, size, flags | RecvFlags::PEEK, with)),
+            3 => drop(self.receive(Op::Read, end, size, NOTHING, with)),
+            4 | 5 => drop(self.transmit(Op::Send, end, size, with)),
+            6 => drop(self.transmit(Op::Write, end, size, with)),
+            7 => {
+                let op = if pipe { Op::Write } else { Op::Send };
+                self.repeat(|talk| talk.transmit(op, end, size.max(512), with));
+            }
+            8 => {
+                let op = if pipe { Op::Read } else { Op::Recv };
+                self.repeat(|talk| talk.receive(op, end, size.max(64), NOTHING, with));
+            }
+            9 => self.set_mode(end, flag),
+            10 => self.guard(end, flag, with),
+            11 => self.poll([argument, argument >> 3].map(Interest::from_bits_truncate)),
+            12 => self.shutdown(end, argument % 3),
+            _ if argument < 0x20 => self.close(end),
+            _ => self.look(end),
+        }
+    }
+
+    /// Fills or drains.
+    fn repeat(&mut self, mut call: impl FnMut(&mut Self) -> Option<Io>) {
+        for _ in 0..512 {
+            if !matches!(call(self), Some(Io::Ready(1..))) {
+                break;
+            }
+        }
+    }
+
+    /// `recv` or `read`; `None` if the call could have slept.
+    fn receive(
+        &mut self,
+        op: Op,
+        end: usize,
+        size: usize,
+        flags: RecvFlags,
+        with: bool,
+    ) -> Option<Io> {
+        let model = &self.model;
+        let known = model.flows[1 - end].pending() > 0 && model.kind != Kind::Tcp;
+        let never = flags.contains(RecvFlags::DONTWAIT) && !model.is_pipe();
+        if !(model.ends[end].nonblocking || never || known) {
+            return None;
+        }
+        let fd = self.fd(end);
+        let mut buf = vec![0; size];
+        let answer = if with {
+            let mut raw = vec![MaybeUninit::uninit(); size];
+            let then = |bytes: &mut [u8]| {
+                buf[..bytes.len()].copy_from_slice(bytes);
+                bytes.len()
+            };
+            match op {
+                Op::Recv => recv_with(fd, &mut raw, flags, then),
+                _ => read_with(fd, &mut raw, then),
+            }
+        } else {
+            match op {
+                Op::Recv => recv(fd, &mut buf, flags),
+                _ => read(fd, &mut buf),
+            }
+        };
+        let right = self.model.may_receive(op, end, size, answer);
+        assert!(
+            right,
+            "{op:?} {flags:?} of {size} at {end}: {answer:?}, {self:#?}"
+        );
+        if let Io::Ready(n) = answer {
+            let start = self.model.flows[1 - end].received;
+            let same = buf[..n] == *bytes(start, n);
+            assert!(
+                same,
+                "{op:?} at {end}: not the bytes that were sent, {self:#?}"
+            );
+        }
+        self.model.received(op, end, size, flags, answer);
+        self.law(op, end, answer);
+        Some(answer)
+    }
+
+    /// `send` or `write`; `None` if the call could have slept.
+    fn transmit(&mut self, op: Op, end: usize, size: usize, method: bool) -> Option<Io> {
+        if !self.model.ends[end].nonblocking {
+            return None;
+        }
+        let start = self.model.flows[end].sent;
+        let buf = bytes(start, size);
+        let fd = self.fd(end);
+        let wrapped = NonBlocking::new(fd).unwrap();
+        let answer = match op {
+            Op::Send if method => wrapped.send(buf, SendFlags::empty()),
+            Op::Send => send(fd, buf, SendFlags::empty()),
+            _ if method => wrapped.write(buf),
+            _ => write(fd, buf),
+        };
+        let right = self.model.may_transmit(op, end, size, answer);
+        assert!(right, "{op:?} of {size} at {end}: {answer:?}, {self:#?}");
+        self.model.transmitted(end, answer);
+        self.law(op, end, answer);
+        Some(answer)
+    }
+
+    /// After a would-block, `poll` says nothing for the operation's interest;
+    /// and an error is none that says to wait.
+    fn law(&self, op: Op, end: usize, answer: Io) {
+        match answer {
+            Io::Ready(_) => {}
+            Io::WouldBlock => {
+                let readiness = ready(self.fd(end), op.interest());
+                let leak = self.model.leak(end, op.interest());
+                let holds = readiness == Io::WouldBlock || leak.is_some();
+                assert!(
+                    holds,
+                    "{op:?} would block at {end}, but {readiness:?}: {self:#?}"
+                );
+            }
+            Io::Err(errno) => {
+                let outcome = op.outcome(errno);
+                let wait = [Outcome::WouldBlock, Outcome::Interrupted].contains(&outcome);
+                assert!(!wait, "{op:?}: {errno} is {outcome:?}");
+            }
+        }
+    }
+
+    fn set_mode(&mut self, end: usize, nonblocking: bool) {
+        set_nonblocking(self.fd(end), nonblocking).unwrap();
+        self.model.ends[end].nonblocking = nonblocking;
+        self.look(end);
+    }
+
+    /// The mode for a while, through a duplicate, and a call in it.
+    fn guard(&mut self, end: usize, nonblocking: bool, restore: bool) {
+        let before = self.model.ends[end].nonblocking;
+        let duplicate = self.fd(end).try_clone().unwrap();
+        let guard = ModeGuard::new(&duplicate, nonblocking).unwrap();
+        self.model.ends[end].nonblocking = nonblocking;
+        self.look(end);
+        self.receive(Op::Read, end, 8, NOTHING, false);
+        match restore {
+            true => guard.restore().unwrap(),
+            false => drop(guard),
+        }
+        self.model.ends[end].nonblocking = before;
+        self.look(end);
+    }
+
+    /// `poll` of both ends counts what it reports, and agrees with `ready`.
+    fn poll(&self, interests: [Interest; 2]) {
+        let asked = || [0, 1].into_iter().filter(|&end| self.fds[end].is_some());
+        let mut entries: Vec<_> = asked().map(|end| interests[end].on(self.fd(end))).collect();
+        let answer = poll(&mut entries, Some(Duration::ZERO));
+        let came: Vec<_> = entries.iter().map(Readiness::from).collect();
+        let some = came.iter().filter(|one| !one.is_empty()).count();
+        let wanted = if some == 0 {
+            Io::WouldBlock
+        } else {
+            Io::Ready(some)
+        };
+        assert_eq!(answer, wanted, "{came:?}, {self:#?}");
+        for (end, came) in asked().zip(came) {
+            let wanted = if came.is_empty() {
+                Io::WouldBlock
+            } else {
+                Io::Ready(came)
+            };
+            let again = ready(self.fd(end), interests[end]);
+            assert!(
+                again == wanted || self.model.kind == Kind::Tcp,
+                "{end}: {again:?}, {self:#?}"
+            );
+        }
+    }
+
+    /// What the mode and the readiness of an end must be now.
+    fn look(&self, end: usize) {
+        let mode = is_nonblocking(self.fd(end));
+        assert_eq!(
+            mode,
+            Ok(self.model.ends[end].nonblocking),
+            "{end}: {self:#?}"
+        );
+        let asked = |interest| {
+            ready(self.fd(end), interest)
+                .into_result()
+                .unwrap()
+                .unwrap_or_default()
+        };
+        if let Some(readable) = self.model.readable(end) {
+            let came = asked(Interest::READABLE);
+            assert_eq!(came.is_readable(), readable, "{end}: {came:?}, {self:#?}");
+        }
+        if self.model.must_be_writable(end) {
+            let came = asked(Interest::WRITABLE);
+            assert!(came.is_writable(), "{end}: {came:?}, {self:#?}");
+        }
+    }
+
+    fn shutdown(&mut self, end: usize, how: u8) {
+        let how = [Shutdown::Read, Shutdown::Write, Shutdown::Both][usize::from(how)];
+        match rustix::net::shutdown(self.fd(end), how) {
+            Ok(()) => self
+                .model
+                .shut_down(end, how != Shutdown::Write, how != Shutdown::Read),
+            Err(Errno::NOTSOCK) if self.model.is_pipe() => {}
+            // Both directions have ended.
+            Err(Errno::NOTCONN) if self.model.kind == Kind::Tcp => {}
+            Err(errno) => panic!("shutdown: {errno}, {self:#?}"),
+        }
+    }
+
+    fn close(&mut self, end: usize) {
+        self.fds[end] = None;
+        self.model.closed(end);
+    }
+
+    /// Everything that was acknowledged arrives, and nothing after it.
+    fn finish(mut self) {
+        let tcp = self.model.kind == Kind::Tcp;
+        for end in [0, 1] {
+            if self.fds[end].is_none() || self.model.is_pipe() && end == 1 {
+                continue;
+            }
+            self.set_mode(end, true);
+            let start = Instant::now();
+            let flow = 1 - end;
+            while self.model.flows[flow].next(self.model.kind).is_some() {
+                let answer = self.receive(Op::Read, end, 65_536, NOTHING, false).unwrap();
+                if tcp && (self.model.lossy() || self.model.ends[end].shut_rd) {
+                    match answer {
+                        Io::Ready(1..) => continue,
+                        _ => break,
+                    }
+                }
+                // TCP may need a moment.
+                assert!(
+                    answer.is_ready() || tcp && answer.is_would_block(),
+                    "{answer:?}, {self:#?}"
+                );
+                if answer.is_would_block() {
+                    assert!(
+                        start.elapsed() < DEADLINE,
+                        "acknowledged and lost: {self:#?}"
+                    );
+                    let mut entry = [Interest::READABLE.on(self.fd(end))];
+                    let _ = poll(&mut entry, Some(Duration::from_secs(1)));
+                }
+            }
+            self.receive(Op::Read, end, 1, NOTHING, false);
+        }
+        for fd in self.fds.iter().flatten().filter(|_| tcp) {
+            // With a reset, so that no port is left waiting.
+            let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+        }
+    }
+}
+
+fn tcp_pair() -> std::io::Result<[OwnedFd; 2]> {
+    thread_local! {
+        static LISTENER: TcpListener = TcpListener::bind("127.0.0.1:0").unwrap();
+    }
+    LISTENER.with(|listener| {
+        let ours = TcpStream::connect(listener.local_addr()?)?;
+        let (theirs, from) = listener.accept()?;
+        assert_eq!(from, ours.local_addr()?, "nobody else connects");
+        for end in [&ours, &theirs] {
+            end.set_nodelay(true)?;
+        }
+        Ok([ours.into(), theirs.into()])
+    })
+}
