@@ -7,6 +7,7 @@
 pub mod classify;
 pub mod conversation;
 mod input;
+pub mod poll_set;
 pub mod readiness;
 
 #[doc(hidden)]
@@ -17,10 +18,11 @@ pub use libfuzzer_sys;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     ("classify", classify::run),
     ("readiness", readiness::run),
     ("conversation", conversation::run),
+    ("poll_set", poll_set::run),
 ];
 
 /// The program of one target: with the fuzzer it fuzzes, without it replays the
