@@ -5,7 +5,14 @@
 //! written from its documentation, and never from its source.
 
 pub mod classify;
+#[cfg(target_os = "linux")]
 pub mod conversation;
+/// The model is of Linux alone.
+#[cfg(not(target_os = "linux"))]
+pub mod conversation {
+    /// Does nothing.
+    pub fn run(_: &[u8]) {}
+}
 mod input;
 pub mod poll_set;
 pub mod readiness;

@@ -12,6 +12,7 @@
 )]
 
 mod kernel;
+mod waits;
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,7 +30,7 @@ use wouldblock::{
 /// The descriptors that the sweep uses.
 struct World {
     ours: UnixStream,
-    _theirs: UnixStream,
+    theirs: UnixStream,
     udp: UdpSocket,
     datagrams: UnixDatagram,
     _receiver: UnixDatagram,
@@ -53,7 +54,7 @@ impl World {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let world = Self {
             ours,
-            _theirs: theirs,
+            theirs,
             udp,
             datagrams: UnixDatagram::unbound().unwrap(),
             _receiver: UnixDatagram::bind(names.path().join("datagrams")).unwrap(),

@@ -1,0 +1,224 @@
+//! The waits under faults: they go on after what passes, give up on what does
+//! not, and neither spin nor hide an error.
+
+use std::time::{Duration, Instant};
+
+use crate::kernel::{Answer, answered, is_available};
+use crate::{IN, OUT, World};
+use libc::c_long;
+use wouldblock::{
+    Deadline, Errno, Interest, Io, Op, Outcome, Retry, accept, connect_until, poll_until, read,
+    recv, retry_until, send, send_to, write,
+};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// An operation that succeeds at once, if the kernel is let.
+struct Ready {
+    op: Retry,
+    number: c_long,
+    call: fn(&World, Deadline) -> Io<()>,
+}
+
+const READY: [Ready; 6] = [
+    Ready {
+        op: Retry::Recv,
+        number: libc::SYS_recvfrom,
+        call: |w, end| {
+            retry_until(&w.ours, Retry::Recv, end, |fd| {
+                recv(fd, &mut [0], IN).map(drop)
+            })
+        },
+    },
+    Ready {
+        op: Retry::Read,
+        number: libc::SYS_read,
+        call: |w, end| {
+            retry_until(&w.reader, Retry::Read, end, |fd| {
+                read(fd, &mut [0]).map(drop)
+            })
+        },
+    },
+    Ready {
+        op: Retry::Send,
+        number: libc::SYS_sendto,
+        call: |w, end| {
+            retry_until(&w.ours, Retry::Send, end, |fd| {
+                send(fd, b"!", OUT).map(drop)
+            })
+        },
+    },
+    Ready {
+        op: Retry::Write,
+        number: libc::SYS_write,
+        call: |w, end| retry_until(&w.writer, Retry::Write, end, |fd| write(fd, b"!").map(drop)),
+    },
+    Ready {
+        op: Retry::SendToUnix,
+        number: libc::SYS_sendto,
+        call: |w, end| {
+            let name = w.name("datagrams");
+            retry_until(&w.datagrams, Retry::SendToUnix, end, |fd| {
+                send_to(fd, b"!", OUT, &name).map(drop)
+            })
+        },
+    },
+    Ready {
+        op: Retry::Accept,
+        number: libc::SYS_accept4,
+        call: |w, end| retry_until(&w.listener, Retry::Accept, end, |fd| accept(fd).map(drop)),
+    },
+];
+
+/// There is something to read, and a connection to accept.
+fn world() -> (World, std::net::TcpStream) {
+    let world = World::new();
+    assert_eq!(send(&world.theirs, b"!", OUT), Io::Ready(1));
+    assert_eq!(write(&world.writer, b"!"), Io::Ready(1));
+    let client = std::net::TcpStream::connect(world.listener.local_addr().unwrap()).unwrap();
+    (world, client)
+}
+
+#[test]
+fn retry_until_goes_on_after_what_passes_and_gives_up_on_the_rest() {
+    if !is_available() {
+        return;
+    }
+    for ready in &READY {
+        let op = Op::from(ready.op);
+        for errno in 1..=133 {
+            let (world, _client) = world();
+            let errno = Errno::from_raw_os_error(errno);
+            let mut first = true;
+            let kernel = |_: &_| match std::mem::take(&mut first) {
+                true => Answer::Errno(errno.raw_os_error()),
+                false => Answer::Real,
+            };
+            let body = || (ready.call)(&world, Deadline::after(LONG));
+            let got = answered(&[ready.number], kernel, body);
+            let wanted = match op.outcome(errno) {
+                Outcome::Failed => (Io::Err(errno), 1),
+                _ => (Io::Ready(()), 2),
+            };
+            assert_eq!(got, wanted, "{op:?}: {errno}");
+        }
+    }
+}
+
+/// The descriptor is ready all the time, and the call says that it is not.
+#[test]
+fn retry_until_under_a_lying_readiness_does_not_spin() {
+    if !is_available() {
+        return;
+    }
+    let time = Duration::from_millis(100);
+    for ready in &READY {
+        let (world, _client) = world();
+        let start = Instant::now();
+        let body = || (ready.call)(&world, Deadline::after(time));
+        let (answer, calls) = answered(&[ready.number], |_| Answer::Errno(libc::EAGAIN), body);
+        let op = Op::from(ready.op);
+        let wanted = match op.outcome(Errno::AGAIN) {
+            Outcome::WouldBlock => Io::WouldBlock,
+            // The caller's own errno is not hidden.
+            _ => Io::Err(Errno::AGAIN),
+        };
+        assert_eq!(answer, wanted, "{op:?}");
+        assert!(start.elapsed() >= time, "{op:?} ended early");
+        // Two at once, and then after 1, 2, 4, … 64 milliseconds.
+        assert!(calls <= 10, "{op:?}: {calls} calls in {time:?}");
+    }
+}
+
+#[test]
+fn poll_until_goes_on_after_what_passes_and_gives_up_on_the_rest() {
+    if !is_available() {
+        return;
+    }
+    for errno in (1..=133).map(Errno::from_raw_os_error) {
+        let (world, _client) = world();
+        let mut first = true;
+        let kernel = |_: &_| match std::mem::take(&mut first) {
+            true => Answer::Errno(errno.raw_os_error()),
+            false => Answer::Real,
+        };
+        let body = || {
+            poll_until(
+                &mut [Interest::READABLE.on(&world.ours)],
+                Deadline::after(LONG),
+            )
+        };
+        let got = answered(&[libc::SYS_ppoll], kernel, body);
+        let wanted = match Op::Poll.outcome(errno) {
+            Outcome::Failed => (Io::Err(errno), 1),
+            _ => (Io::Ready(1), 2),
+        };
+        assert_eq!(got, wanted, "{errno}");
+    }
+}
+
+#[test]
+fn poll_until_in_a_lasting_shortage_reports_it_at_the_deadline() {
+    if !is_available() {
+        return;
+    }
+    let (world, _client) = world();
+    let time = Duration::from_millis(50);
+    let start = Instant::now();
+    let body = || {
+        poll_until(
+            &mut [Interest::READABLE.on(&world.ours)],
+            Deadline::after(time),
+        )
+    };
+    let (answer, calls) = answered(&[libc::SYS_ppoll], |_| Answer::Errno(libc::ENOMEM), body);
+    assert_eq!(answer, Io::Err(Errno::NOMEM));
+    assert!(start.elapsed() >= time);
+    assert!(calls <= 8, "{calls} calls in {time:?}");
+}
+
+/// A storm of interruptions does not stretch the time.
+#[test]
+fn poll_until_interrupted_all_the_time_ends_on_its_deadline() {
+    if !is_available() {
+        return;
+    }
+    let (world, _client) = world();
+    let time = Duration::from_millis(50);
+    let start = Instant::now();
+    let body = || {
+        poll_until(
+            &mut [Interest::PRIORITY.on(&world.ours)],
+            Deadline::after(time),
+        )
+    };
+    let kernel = |_: &_| {
+        std::thread::sleep(Duration::from_millis(1));
+        Answer::Errno(libc::EINTR)
+    };
+    let (answer, _calls) = answered(&[libc::SYS_ppoll], kernel, body);
+    assert_eq!(answer, Io::WouldBlock);
+    assert!((time..LONG).contains(&start.elapsed()));
+}
+
+/// `connect` is called once, whatever it answers.
+#[test]
+fn connect_until_calls_connect_once() {
+    if !is_available() {
+        return;
+    }
+    for errno in (1..=133).map(Errno::from_raw_os_error) {
+        let (world, _client) = world();
+        let fresh = crate::fresh(wouldblock::AddressFamily::INET);
+        let address = world.listener.local_addr().unwrap();
+        let kernel = |_: &_| Answer::Errno(errno.raw_os_error());
+        let body = || connect_until(&fresh, &address, Deadline::after(LONG));
+        let (answer, calls) = answered(&[libc::SYS_connect], kernel, body);
+        let wanted = match Op::Connect.outcome(errno) {
+            // Nothing is under way, which finish_connect finds out.
+            Outcome::WouldBlock => Errno::NOTCONN,
+            _ => errno,
+        };
+        assert_eq!((answer, calls), (Io::Err(wanted), 1), "{errno}");
+    }
+}
