@@ -124,7 +124,7 @@ macro_rules! rows {
 }
 
 #[rustfmt::skip]
-const ROWS: [Row; 37] = {
+const ROWS: [Row; 38] = {
     use wouldblock::*;
     rows! {
         "recv", Some(Op::Recv), SYS_recvfrom, 0, |w| recv(&w.ours, &mut [0; 8], IN).map(drop);
@@ -161,6 +161,7 @@ const ROWS: [Row; 37] = {
         "set_nonblocking: F_GETFL", None, SYS_fcntl, 0, |w| done(set_nonblocking(&w.connected, true));
         "set_nonblocking: F_SETFL", None, SYS_fcntl, 1, |w| done(set_nonblocking(&w.connected, true));
         "ModeGuard::new", None, SYS_fcntl, 1, |w| done(ModeGuard::new(&w.connected, true));
+        "ModeGuard::restore", None, SYS_fcntl, 2, |w| { rustix::io::ioctl_fionbio(&w.fresh, true).unwrap(); done(ModeGuard::new(&w.fresh, false).unwrap().restore()) };
         "socket", None, SYS_socket, 0, |_w| done(socket(AddressFamily::INET, SocketType::STREAM, None));
         "socketpair", None, SYS_socketpair, 0, |_w| done(socketpair(AddressFamily::UNIX, SocketType::STREAM, None));
         "pipe", None, SYS_pipe2, 0, |_w| done(pipe());
