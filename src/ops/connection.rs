@@ -380,6 +380,22 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn accept_of_connections_that_refuse_their_mode_ends_and_says_so() {
+        use rustix::fs::{Mode, OFlags, open};
+        let mut platform = *HOST;
+        platform.accept_flags = 0;
+        let mut calls = 0;
+        let answer = accept_by(&platform, |_| {
+            calls += 1;
+            // Such a descriptor has no mode to set.
+            Ok((open("/", OFlags::PATH, Mode::empty())?, ()))
+        });
+        assert_eq!(answer.err(), Some(Errno::CONNABORTED));
+        assert_eq!(calls, TRIES);
+    }
+
+    #[test]
     fn accept_without_a_descriptor_fails_at_once() {
         let answer = accept_by::<()>(HOST, |_| Err(Errno::MFILE));
         assert_eq!(answer.err(), Some(Errno::MFILE));
