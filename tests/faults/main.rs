@@ -124,7 +124,7 @@ macro_rules! rows {
 }
 
 #[rustfmt::skip]
-const ROWS: [Row; 38] = {
+const ROWS: [Row; 40] = {
     use wouldblock::*;
     rows! {
         "recv", Some(Op::Recv), SYS_recvfrom, 0, |w| recv(&w.ours, &mut [0; 8], IN).map(drop);
@@ -153,6 +153,8 @@ const ROWS: [Row; 38] = {
         "accept_from", Some(Op::Accept), SYS_accept4, 0, |w| accept_from(&w.listener).map(drop);
         "connect (TCP)", Some(Op::Connect), SYS_connect, 0, |w| connect(fresh(AddressFamily::INET), &w.listener.local_addr().unwrap());
         "connect (AF_UNIX)", Some(Op::ConnectUnix), SYS_connect, 0, |w| connect(fresh(AddressFamily::UNIX), &w.name("listener"));
+        "connect (TCP, any)", Some(Op::Connect), SYS_connect, 0, |w| connect(fresh(AddressFamily::INET), &SocketAddrAny::from(w.listener.local_addr().unwrap()));
+        "connect (AF_UNIX, any)", Some(Op::ConnectUnix), SYS_connect, 0, |w| connect(fresh(AddressFamily::UNIX), &SocketAddrAny::from(w.name("listener")));
         "finish_connect: poll", Some(Op::Poll), SYS_ppoll, 0, |w| finish_connect(&w.fresh);
         "finish_connect: SO_ERROR", None, SYS_getsockopt, 0, |w| finish_connect(&w.fresh);
         "finish_connect: 2nd getpeername", None, SYS_getpeername, 1, |w| finish_connect(&w.fresh);
