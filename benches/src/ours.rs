@@ -1,0 +1,138 @@
+//! The rounds of this crate.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::net::{SocketAddrAny, SocketAddrUnix, SocketAddrV4};
+use wouldblock::{Interest, Io, RecvFlags, SendFlags};
+
+use crate::{To, WOULD_BLOCK, failed, ready};
+
+macro_rules! answer {
+    ($call:expr, $value:pat => $ready:expr) => {
+        match $call {
+            Io::Ready($value) => $ready,
+            Io::WouldBlock => WOULD_BLOCK,
+            Io::Err(errno) => failed(errno.raw_os_error()),
+        }
+    };
+}
+
+#[inline(never)]
+pub fn recv(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    answer!(wouldblock::recv(fd, buf, RecvFlags::empty()), n => ready(n))
+}
+
+#[inline(never)]
+pub fn send(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    answer!(wouldblock::send(fd, buf, SendFlags::empty()), n => ready(n))
+}
+
+#[inline(never)]
+pub fn read(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    answer!(wouldblock::read(fd, buf), n => ready(n))
+}
+
+#[inline(never)]
+pub fn write(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    answer!(wouldblock::write(fd, buf), n => ready(n))
+}
+
+#[inline(never)]
+pub fn readv(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    let (one, two) = buf.split_at_mut(1);
+    let mut bufs = [IoSliceMut::new(one), IoSliceMut::new(two)];
+    answer!(wouldblock::readv(fd, &mut bufs), n => ready(n))
+}
+
+#[inline(never)]
+pub fn writev(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    let (one, two) = buf.split_at(1);
+    let bufs = [IoSlice::new(one), IoSlice::new(two)];
+    answer!(wouldblock::writev(fd, &bufs), n => ready(n))
+}
+
+#[inline(never)]
+pub fn recv_from(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    answer!(wouldblock::recv_from(fd, buf, RecvFlags::empty()), (n, address) => {
+        std::hint::black_box(&address);
+        ready(n)
+    })
+}
+
+#[inline(never)]
+pub fn send_to(to: &To<OwnedFd, SocketAddrV4>, buf: &mut [u8]) -> u64 {
+    answer!(wouldblock::send_to(to.0, buf, SendFlags::empty(), &to.1), n => ready(n))
+}
+
+#[inline(never)]
+pub fn recv_msg(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    let (one, two) = buf.split_at_mut(1);
+    let mut bufs = [IoSliceMut::new(one), IoSliceMut::new(two)];
+    answer!(wouldblock::recv_msg(fd, &mut bufs, RecvFlags::empty()), message => {
+        std::hint::black_box(&message.address);
+        std::hint::black_box((message.truncated, message.descriptors_lost));
+        ready(message.bytes)
+    })
+}
+
+#[inline(never)]
+pub fn send_msg(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    let (one, two) = buf.split_at(1);
+    let bufs = [IoSlice::new(one), IoSlice::new(two)];
+    answer!(wouldblock::send_msg(fd, &bufs, SendFlags::empty()), n => ready(n))
+}
+
+#[inline(never)]
+pub fn accept(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+    answer!(wouldblock::accept(fd), fd => ready(fd.into_raw_fd() as usize))
+}
+
+#[inline(never)]
+pub fn connect(to: &To<OwnedFd, SocketAddrV4>, _: &mut [u8]) -> u64 {
+    answer!(wouldblock::connect(to.0, &to.1), () => ready(0))
+}
+
+#[inline(never)]
+pub fn connect_unix(to: &To<OwnedFd, SocketAddrUnix>, _: &mut [u8]) -> u64 {
+    answer!(wouldblock::connect(to.0, &to.1), () => ready(0))
+}
+
+#[inline(never)]
+pub fn connect_any(to: &To<OwnedFd, SocketAddrAny>, _: &mut [u8]) -> u64 {
+    answer!(wouldblock::connect(to.0, &to.1), () => ready(0))
+}
+
+#[inline(never)]
+pub fn finish_connect(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+    answer!(wouldblock::finish_connect(fd), () => ready(0))
+}
+
+#[inline(never)]
+pub fn poll(wait: &To<OwnedFd, Duration>, _: &mut [u8]) -> u64 {
+    let mut fds = [Interest::READABLE.on(wait.0)];
+    answer!(wouldblock::poll(&mut fds, Some(wait.1)), n => ready(n))
+}
+
+#[inline(never)]
+pub fn poll_for_ever(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+    let mut fds = [Interest::READABLE.on(fd)];
+    answer!(wouldblock::poll(&mut fds, None), n => ready(n))
+}
+
+#[inline(never)]
+pub fn is_ready(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+    answer!(
+        wouldblock::ready(fd, Interest::READABLE),
+        readiness => ready(usize::from(readiness.is_readable()))
+    )
+}
+
+#[inline(never)]
+pub fn set_nonblocking(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+    match wouldblock::set_nonblocking(fd, true) {
+        Ok(()) => ready(0),
+        Err(errno) => failed(errno.raw_os_error()),
+    }
+}
