@@ -29,12 +29,8 @@ use crate::{Errno, Io, Op, Outcome, classify};
 pub(crate) fn settle<T>(op: Op, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
     loop {
         match call() {
-            Ok(value) => return Io::Ready(value),
-            Err(errno) => {
-                if let Some(answer) = settle_err(op, errno) {
-                    return answer;
-                }
-            }
+            Err(errno) if matches!(op.outcome(errno), Outcome::Interrupted) => {}
+            result => return Io::from_result(op, result),
         }
     }
 }
