@@ -97,7 +97,7 @@ const TRIES: usize = 16;
 #[inline]
 pub fn accept<Fd: AsFd>(fd: Fd) -> Io<OwnedFd> {
     let fd = fd.as_fd();
-    accept_by(HOST, |flags| Ok((net::accept_with(fd, flags)?, ()))).map(|(fd, ())| fd)
+    accept_by(HOST, |fd| fd, |flags| net::accept_with(fd, flags))
 }
 
 /// Like [`accept`], with the peer's address.
@@ -122,40 +122,39 @@ pub fn accept<Fd: AsFd>(fd: Fd) -> Io<OwnedFd> {
 #[inline]
 pub fn accept_from<Fd: AsFd>(fd: Fd) -> Io<(OwnedFd, Option<SocketAddrAny>)> {
     let fd = fd.as_fd();
-    accept_by(HOST, |flags| net::acceptfrom_with(fd, flags))
+    accept_by(HOST, |(fd, _)| fd, |flags| net::acceptfrom_with(fd, flags))
 }
 
 /// Accepts by `call`, which is given the flags, on the rules of `platform`.
 #[inline]
-fn accept_by<A>(
+fn accept_by<T>(
     platform: &Platform,
-    mut call: impl FnMut(SocketFlags) -> Result<(OwnedFd, A), Errno>,
-) -> Io<(OwnedFd, A)> {
-    let mut last = ABORTED;
+    fd_of: impl Fn(&T) -> &OwnedFd,
+    mut call: impl FnMut(SocketFlags) -> Result<T, Errno>,
+) -> Io<T> {
     let mut tries = 0;
-    while tries < TRIES {
-        match call(SocketFlags::from_bits_retain(platform.accept_flags)) {
-            Ok((fd, address)) => {
-                if prepare_socket(&fd, platform.accept_flags, platform).is_ok() {
-                    return Io::Ready((fd, address));
+    loop {
+        let dead = match call(SocketFlags::from_bits_retain(platform.accept_flags)) {
+            Ok(accepted) => {
+                if prepare_socket(fd_of(&accepted), platform.accept_flags, platform).is_ok() {
+                    return Io::Ready(accepted);
                 }
                 // macOS refuses options on a connection that is already gone.
                 // That is the connection's end, not the listener's.
-                last = ABORTED;
-                tries += 1;
+                ABORTED
             }
             Err(errno) => match classify(Op::Accept, errno.raw_os_error(), platform) {
                 Outcome::WouldBlock => return Io::WouldBlock,
-                Outcome::Interrupted => {}
-                Outcome::TryNext => {
-                    last = errno;
-                    tries += 1;
-                }
+                Outcome::Interrupted => continue,
+                Outcome::TryNext => errno,
                 _ => return Io::Err(errno),
             },
+        };
+        tries += 1;
+        if tries == TRIES {
+            return Io::Err(dead);
         }
     }
-    Io::Err(last)
 }
 
 /// A socket address that tells whether it is an `AF_UNIX` one, because the same
@@ -271,6 +270,7 @@ pub fn connect<Fd: AsFd>(fd: Fd, address: &impl Address) -> Io<()> {
 /// for a connection in progress and for one whose error has been taken.
 #[doc(alias = "SO_ERROR")]
 #[doc(alias = "getpeername")]
+#[inline]
 pub fn finish_connect<Fd: AsFd>(fd: Fd) -> Io<()> {
     let fd = fd.as_fd();
     let Err(unnamed) = net::getpeername(fd) else {
@@ -332,6 +332,10 @@ mod tests {
     use rustix::io::{FdFlags, fcntl_getfd};
     use std::net::{TcpListener, TcpStream};
 
+    fn accept_of(mut error: impl FnMut() -> Errno) -> Io<OwnedFd> {
+        accept_by(HOST, |fd| fd, |_| Err(error()))
+    }
+
     fn any_fd() -> OwnedFd {
         crate::pipe().unwrap().0
     }
@@ -343,7 +347,8 @@ mod tests {
         platform.so_nosigpipe = true;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         set_nonblocking(&listener, true).unwrap();
-        let accept = || accept_by(&platform, |flags| net::acceptfrom_with(&listener, flags));
+        let call = |flags| net::acceptfrom_with(&listener, flags);
+        let accept = || accept_by(&platform, |(fd, _)| fd, call);
         assert!(accept().is_would_block());
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (fd, peer) = accept().ready().unwrap();
@@ -363,16 +368,16 @@ mod tests {
         let mut answers = answers
             .iter_mut()
             .map(|slot| core::mem::replace(slot, Err(Errno::IO)));
-        let answer = accept_by(HOST, |_| answers.next().unwrap());
+        let answer = accept_by(HOST, |(fd, _)| fd, |_| answers.next().unwrap());
         assert_eq!(answer.ready().unwrap().1, 7);
     }
 
     #[test]
     fn accept_of_dead_connections_alone_ends_and_says_so() {
         let mut calls = 0;
-        let answer = accept_by::<()>(HOST, |_| {
+        let answer = accept_of(|| {
             calls += 1;
-            Err(Errno::CONNABORTED)
+            Errno::CONNABORTED
         });
         assert_eq!(answer.err(), Some(Errno::CONNABORTED));
         assert_eq!(Op::Accept.outcome(Errno::CONNABORTED), Outcome::TryNext);
@@ -397,19 +402,16 @@ mod tests {
 
     #[test]
     fn accept_without_a_descriptor_fails_at_once() {
-        let answer = accept_by::<()>(HOST, |_| Err(Errno::MFILE));
+        let answer = accept_of(|| Errno::MFILE);
         assert_eq!(answer.err(), Some(Errno::MFILE));
     }
 
     #[test]
     fn accept_interrupted_calls_again() {
         let mut first = true;
-        let answer = accept_by::<()>(HOST, |_| {
-            Err(if core::mem::take(&mut first) {
-                Errno::INTR
-            } else {
-                Errno::AGAIN
-            })
+        let answer = accept_of(|| match core::mem::take(&mut first) {
+            true => Errno::INTR,
+            false => Errno::AGAIN,
         });
         assert!(answer.is_would_block());
     }

@@ -136,6 +136,7 @@ fn pipe_by(platform: &Platform) -> Result<(OwnedFd, OwnedFd), Errno> {
 
 /// Makes a new socket what this crate promises of one. `flags` are those that
 /// the system was given when it made it.
+#[inline]
 pub(super) fn prepare_socket(fd: &OwnedFd, flags: u32, platform: &Platform) -> Result<(), Errno> {
     if flags == 0 {
         prepare(fd)?;
