@@ -80,6 +80,7 @@ type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 /// ```
 #[doc(alias = "SCM_RIGHTS")]
 #[doc(alias = "recvmsg")]
+#[inline]
 pub fn recv_fds<Fd: AsFd>(
     fd: Fd,
     bufs: &mut [IoSliceMut<'_>],
@@ -89,6 +90,7 @@ pub fn recv_fds<Fd: AsFd>(
     recv_fds_by(fd.as_fd(), bufs, into, flags, HOST)
 }
 
+#[inline]
 fn recv_fds_by(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
@@ -131,6 +133,7 @@ fn recv_fds_by(
 
 /// Moves the descriptors that came into `into`. Returns how many, and whether
 /// one was closed instead.
+#[inline]
 fn take_descriptors(
     control: &mut RecvAncillaryBuffer<'_>,
     into: &mut [Option<OwnedFd>],

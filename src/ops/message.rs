@@ -93,6 +93,7 @@ pub fn send_to<Fd: AsFd>(fd: Fd, buf: &[u8], flags: SendFlags, address: &impl Ad
     })
 }
 
+#[inline]
 fn op_to(address: &impl Address) -> Op {
     if address.is_unix() {
         Op::SendToUnix
@@ -176,6 +177,7 @@ pub fn recv_msg<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags)
 /// How many of the buffers to pass; 0 of some is the head of the first. A stream
 /// may be given the first of them; a message must be whole, so there all are
 /// passed and the system refuses.
+#[inline]
 pub(super) fn takes(
     fd: BorrowedFd<'_>,
     lengths: impl ExactSizeIterator<Item = usize>,
