@@ -70,36 +70,39 @@ bitflags! {
     /// answers in `tests/data`.
     #[must_use = "a readiness that is not looked at comes back at once"]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct Readiness: u8 {
+    // Numbered as most systems number poll's bits, so that the translation is a
+    // mask there; as wide as an errno of Linux, so that an `Io<Readiness>`
+    // travels in two registers (docs/PERFORMANCE.md).
+    pub struct Readiness: u16 {
         /// Data, a connection or an end of file is waiting.
         #[doc(alias = "POLLIN")]
-        const READABLE = 1;
+        const READABLE = 0x01;
         /// There is room to write, or a connection attempt has ended.
         #[doc(alias = "POLLOUT")]
-        const WRITABLE = 1 << 1;
+        const WRITABLE = 0x04;
         /// Something exceptional is waiting, such as TCP's urgent byte. Reported
         /// only where [`Interest::PRIORITY`] was asked for.
         #[doc(alias = "POLLPRI")]
-        const PRIORITY = 1 << 2;
+        const PRIORITY = 0x02;
         /// The peer has shut down its side; what it sent before can still be
         /// read. Only on systems that can tell (Linux, FreeBSD from 14,
         /// illumos), so its absence means nothing.
         #[doc(alias = "POLLRDHUP")]
-        const READ_CLOSED = 1 << 3;
+        const READ_CLOSED = 0x2000;
         /// The other side has gone. What it sent before can still be read. On
         /// macOS also reported when only the peer's sending side is shut down,
         /// so it is no reason to stop writing: let the write say so.
         #[doc(alias = "POLLHUP")]
-        const HANG_UP = 1 << 4;
+        const HANG_UP = 0x10;
         /// An error is waiting for the next call to report it.
         #[doc(alias = "POLLERR")]
-        const ERROR = 1 << 5;
+        const ERROR = 0x08;
         /// This is no open descriptor, or one that this system's `poll` cannot
         /// watch (`/dev/tty` on macOS). It is no readiness: `is_readable` and
         /// `is_writable` are false, and `poll` goes on returning at once until
         /// the descriptor is taken out.
         #[doc(alias = "POLLNVAL")]
-        const INVALID = 1 << 6;
+        const INVALID = 0x20;
     }
 }
 
