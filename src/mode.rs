@@ -68,19 +68,15 @@ pub fn is_nonblocking<Fd: AsFd>(fd: Fd) -> Result<bool, Errno> {
 }
 
 /// Returns whether the mode had to be changed.
+#[inline]
 fn change<Fd: AsFd>(fd: &Fd, nonblocking: bool) -> Result<bool, Errno> {
     let flags = fcntl_getfl(fd)?;
-    let wanted = if nonblocking {
-        flags | OFlags::NONBLOCK
-    } else {
-        flags - OFlags::NONBLOCK
-    };
     // Not only to save a call: character devices on macOS and the BSDs may
     // refuse even a change to what they are.
-    if flags == wanted {
+    if flags.contains(OFlags::NONBLOCK) == nonblocking {
         return Ok(false);
     }
-    fcntl_setfl(fd, wanted)?;
+    fcntl_setfl(fd, flags ^ OFlags::NONBLOCK)?;
     Ok(true)
 }
 
