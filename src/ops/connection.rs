@@ -135,14 +135,13 @@ fn accept_by<T>(
     let mut tries = 0;
     loop {
         let dead = match call(SocketFlags::from_bits_retain(platform.accept_flags)) {
-            Ok(accepted) => {
-                if prepare_socket(fd_of(&accepted), platform.accept_flags, platform).is_ok() {
-                    return Io::Ready(accepted);
-                }
-                // macOS refuses options on a connection that is already gone.
-                // That is the connection's end, not the listener's.
-                ABORTED
+            Ok(accepted)
+                if prepare_socket(fd_of(&accepted), platform.accept_flags, platform).is_ok() =>
+            {
+                return Io::Ready(accepted);
             }
+            // macOS refuses options on a connection that is already gone.
+            Ok(_) => ABORTED,
             Err(errno) => match classify(Op::Accept, errno.raw_os_error(), platform) {
                 Outcome::WouldBlock => return Io::WouldBlock,
                 Outcome::Interrupted => continue,
