@@ -341,6 +341,10 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
                 if left == 0 {
                     break;
                 }
+                // Most report nothing, and are not worth a translation.
+                if fd.revents().is_empty() {
+                    continue;
+                }
                 let readiness = Readiness::from(fd);
                 if !readiness.is_empty() {
                     left -= 1;
