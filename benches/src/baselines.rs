@@ -27,6 +27,9 @@ const ZERO: Timespec = Timespec {
     tv_nsec: 0,
 };
 
+/// Descriptors with a number each, as a program keeps them that owns its sockets.
+pub type Owned = [(OwnedFd, usize)];
+
 pub mod bare {
     use super::*;
 
@@ -483,6 +486,39 @@ pub mod fair {
         }
         let readable = READABLE | READ_CLOSED | HANG_UP | ERROR;
         ready(usize::from(portable & readable != 0))
+    }
+
+    /// The array is made anew each time, here in new memory, since it borrows
+    /// the descriptors, which come and go; then what is ready is looked for.
+    #[inline(never)]
+    pub fn poll_set(set: &Owned, _: &mut [u8]) -> u64 {
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(set.len());
+        fds.extend(
+            set.iter()
+                .map(|(fd, _)| PollFd::new(fd, PollFlags::IN | PollFlags::RDHUP)),
+        );
+        let mut left = match event::poll(&mut fds, None) {
+            Ok(n) => n,
+            Err(errno) => return failed(errno.raw_os_error()),
+        };
+        let mut found = 0;
+        for (fd, (_, number)) in fds.iter().zip(set) {
+            if left == 0 {
+                break;
+            }
+            let readable = PollFlags::IN
+                | PollFlags::RDNORM
+                | PollFlags::RDHUP
+                | PollFlags::HUP
+                | PollFlags::ERR;
+            if !fd.revents().is_empty() {
+                left -= 1;
+                if fd.revents().intersects(readable) {
+                    found += number;
+                }
+            }
+        }
+        ready(found)
     }
 
     /// No second call where the mode is right already.

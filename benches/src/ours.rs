@@ -5,7 +5,9 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{SocketAddrAny, SocketAddrUnix, SocketAddrV4};
-use wouldblock::{Interest, Io, RecvFlags, SendFlags};
+use wouldblock::{Growable, Interest, Io, PollSet, RecvFlags, SendFlags};
+
+use std::cell::RefCell;
 
 use crate::{To, WOULD_BLOCK, failed, ready};
 
@@ -135,4 +137,22 @@ pub fn set_nonblocking(fd: &OwnedFd, _: &mut [u8]) -> u64 {
         Ok(()) => ready(0),
         Err(errno) => failed(errno.raw_os_error()),
     }
+}
+
+/// All of a set: one is ready, and is asked for.
+#[inline(never)]
+pub fn poll_set(set: &RefCell<PollSet<OwnedFd, usize, Growable>>, _: &mut [u8]) -> u64 {
+    let mut set = set.borrow_mut();
+    match set.poll(None) {
+        Io::Ready(_) => {}
+        Io::WouldBlock => return WOULD_BLOCK,
+        Io::Err(errno) => return failed(errno.raw_os_error()),
+    }
+    let mut found = 0;
+    while let Some((key, readiness)) = set.next_ready() {
+        if readiness.is_readable() {
+            found += set.get(key).map_or(0, |entry| *entry.data);
+        }
+    }
+    ready(found)
 }

@@ -9,6 +9,7 @@
 //! prints a table in Markdown and fails if a round of this crate takes more than
 //! the same round of `fair`. The kernel's instructions are not in the numbers.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -22,6 +23,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketType};
+use wouldblock::{Growable, Interest, PollSet};
 use wouldblock_benches::baselines::{bare, fair, nothing};
 #[cfg(feature = "peers")]
 use wouldblock_benches::peers::{libc_, mio_, nix_, socket2_, std_};
@@ -43,6 +45,9 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     ("finish_connect", "error", 1),
     // The test for a cut timeout stays, though there was none.
     ("poll for ever", "ready", 1),
+    // Three for each descriptor, which a set finds again by its key.
+    ("PollSet", "ready, 64 descriptors", 3 * 64),
+    ("PollSet", "ready, 1024 descriptors", 3 * 1024),
 ];
 #[cfg(rustix_use_libc)]
 const EXCEPTIONS: &[(&str, &str, u64)] = &[
@@ -55,11 +60,14 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     ("finish_connect", "error", 5),
     // rustix's call is not inlined here, and its answer is copied once more, with
     // the address, into a `Message`.
+    ("recv_msg", "would block", 2),
     ("recv_msg", "ready", 66),
-    ("recv_msg", "error", 1),
+    ("recv_msg", "error", 5),
     // Which operation it is depends on the address, and is asked only after the call.
     ("connect, AF_UNIX", "error", 1),
     ("connect, any family", "ready", 2),
+    ("PollSet", "ready, 64 descriptors", 2 * 64),
+    ("PollSet", "ready, 1024 descriptors", 2 * 1024),
 ];
 
 const CONTENDERS: [&str; 8] = [OURS, FAIR, "bare", "libc", "std", "socket2", "nix", "mio"];
@@ -162,6 +170,9 @@ fn count_all() -> ExitCode {
     connections();
     polls();
     modes();
+    for n in [1, 64, 1024] {
+        set(n);
+    }
     ExitCode::SUCCESS
 }
 
@@ -705,6 +716,23 @@ fn polls() {
 /// A descriptor that can neither be polled nor change its mode.
 fn path_only() -> OwnedFd {
     rustix::fs::open("/", OFlags::PATH, Mode::empty()).unwrap()
+}
+
+/// The share of a poll set for each descriptor; the last of them is ready.
+fn set(n: usize) {
+    let (socket, mut peer) = UnixStream::pair().unwrap();
+    peer.write_all(b"!").unwrap();
+    let (quiet, _peer) = UnixStream::pair().unwrap();
+    let members = || (1..=n).map(|i| (view::<OwnedFd>(if i < n { &quiet } else { &socket }), i));
+    let mut set = PollSet::<_, _, Growable>::new();
+    for (fd, i) in members() {
+        set.register(fd, Interest::READABLE, i).unwrap();
+    }
+    let path = format!("ready, {n} descriptors");
+    let case = case("PollSet", &path, ready(n));
+    case.run(OURS, RefCell::new(set), ours::poll_set);
+    let owned: Vec<(OwnedFd, usize)> = members().collect();
+    case.run(FAIR, owned, |owned, buf| fair::poll_set(owned, buf));
 }
 
 fn modes() {
