@@ -36,6 +36,9 @@ pub trait List<T>: Default {
     fn iter<'a>(&'a self) -> impl Iterator<Item = &'a T>
     where
         T: 'a;
+    fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
+    where
+        T: 'a;
 }
 
 mod sealed {
@@ -120,6 +123,13 @@ impl<T, const N: usize> List<T> for Array<T, N> {
     {
         self.items.iter().take(self.length).flatten()
     }
+
+    fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
+    where
+        T: 'a,
+    {
+        self.items.iter_mut().take(self.length).flatten()
+    }
 }
 
 impl<const N: usize> Storage for Inline<N> {
@@ -193,6 +203,13 @@ mod growable {
             T: 'a,
         {
             <[T]>::iter(self)
+        }
+
+        fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
+        where
+            T: 'a,
+        {
+            <[T]>::iter_mut(self)
         }
     }
 

@@ -1,13 +1,15 @@
 //! [`PollSet`]: many descriptors, each with a key and data, waited for together.
 
+mod index;
 mod list;
 
 use core::fmt;
 use core::time::Duration;
 
 use rustix::event::PollFlags;
-use rustix::fd::{AsFd, AsRawFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd};
 
+use index::Index;
 #[cfg(feature = "alloc")]
 pub use list::Growable;
 use list::List;
@@ -64,14 +66,22 @@ use crate::{Deadline, Interest, Io, Readiness, poll, poll_until};
 pub struct PollSet<F, D, S: Storage> {
     /// In no order; what `poll` is given.
     entries: S::List<Entry<F, D>>,
-    slots: S::List<Slot>,
-    /// For each remainder of a descriptor's number, the slots that have it.
-    chains: S::List<Link>,
-    /// The first of the slots that are free.
-    free: Link,
-    /// What the last wait found and nobody has taken.
+    index: Index<S>,
+    /// What the last wait found.
     ready: S::List<(Key, Readiness)>,
+    /// How much of that has been handed out.
+    taken: usize,
+    /// Where the next wait begins to look.
+    turn: usize,
     scratch: S::Scratch,
+}
+
+struct Entry<F, D> {
+    fd: F,
+    data: D,
+    interest: Interest,
+    events: PollFlags,
+    slot: usize,
 }
 
 /// Names one registration of one set, which never gives it out again: a late key
@@ -81,28 +91,6 @@ pub struct PollSet<F, D, S: Storage> {
 pub struct Key {
     slot: usize,
     generation: u64,
-}
-
-/// The place of a slot in the list, or none.
-type Link = Option<usize>;
-
-struct Entry<F, D> {
-    fd: F,
-    data: D,
-    interest: Interest,
-    events: PollFlags,
-    /// The number under which it is found, read once: a type may change its mind.
-    number: RawFd,
-    slot: usize,
-}
-
-/// What a key points to, and stays in place while entries move.
-struct Slot {
-    generation: u64,
-    /// The entry, if the slot is taken.
-    entry: Link,
-    /// The next slot of its chain, or of the free ones.
-    next: Link,
 }
 
 /// A registration, as the set has it.
@@ -148,16 +136,14 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     /// An empty set.
     #[must_use]
     pub fn new() -> Self {
-        let mut set = Self {
+        Self {
             entries: Default::default(),
-            slots: Default::default(),
-            chains: Default::default(),
-            free: None,
+            index: Index::new(),
             ready: Default::default(),
+            taken: 0,
+            turn: 0,
             scratch: Default::default(),
-        };
-        set.grow_chains(INITIAL_CHAINS);
-        set
+        }
     }
 
     /// Adds a descriptor.
@@ -172,54 +158,31 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
         data: D,
     ) -> Result<Key, NotRegistered<F, D>> {
         let number = fd.as_fd().as_raw_fd();
-        let reason = match self.find(number) {
+        let reason = match self.index.find(number) {
             Some(key) => Reason::Registered(key),
             None if self.entries.has_room() => {
-                return Ok(self.insert(fd, number, interest, data));
+                let key = self.index.insert(number, self.entries.len());
+                self.entries.push(Entry {
+                    fd,
+                    data,
+                    interest,
+                    events: poll_flags(interest.to_events(HOST)),
+                    slot: key.slot,
+                });
+                return Ok(key);
             }
             None => Reason::Full,
         };
         Err(NotRegistered { fd, data, reason })
     }
 
-    fn insert(&mut self, fd: F, number: RawFd, interest: Interest, data: D) -> Key {
-        if self.entries.len() >= self.chains.len() {
-            self.grow_chains(self.chains.len().saturating_mul(2));
-        }
-        let slot = match self.free {
-            Some(slot) => slot,
-            None => {
-                self.slots.push(Slot {
-                    generation: 0,
-                    entry: None,
-                    next: None,
-                });
-                self.slots.len() - 1
-            }
-        };
-        let place = self.entries.len();
-        let mut generation = 0;
-        if let Some(taken) = self.slots.get_mut(slot) {
-            self.free = taken.next;
-            taken.entry = Some(place);
-            generation = taken.generation;
-        }
-        self.entries.push(Entry {
-            fd,
-            data,
-            interest,
-            events: poll_flags(interest.to_events(HOST)),
-            number,
-            slot,
-        });
-        self.link(slot, number);
-        Key { slot, generation }
-    }
-
-    /// Changes what is waited for. An empty interest keeps the registration and
-    /// waits for nothing but, on most systems, hang-ups and errors.
+    /// Changes what is waited for.
+    ///
+    /// An empty interest keeps the registration, and on most systems a hang-up or an
+    /// error is reported all the same, at once and by every wait: act on it, or
+    /// unregister a descriptor that waits for nothing.
     pub fn modify(&mut self, key: Key, interest: Interest) -> Result<(), UnknownKey> {
-        let place = self.place(key).ok_or(UnknownKey)?;
+        let place = self.index.place(key).ok_or(UnknownKey)?;
         let entry = self.entries.get_mut(place).ok_or(UnknownKey)?;
         entry.interest = interest;
         entry.events = poll_flags(interest.to_events(HOST));
@@ -229,20 +192,12 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     /// Takes a descriptor out and gives it back with its data. What the last wait
     /// found for it is forgotten.
     pub fn unregister(&mut self, key: Key) -> Result<(F, D), UnknownKey> {
-        let place = self.place(key).ok_or(UnknownKey)?;
+        let place = self.index.place(key).ok_or(UnknownKey)?;
         let entry = self.entries.swap_remove(place).ok_or(UnknownKey)?;
-        self.unlink(entry.slot, entry.number);
-        if let Some(slot) = self.slots.get_mut(entry.slot) {
-            slot.generation += 1;
-            slot.entry = None;
-            slot.next = self.free;
-        }
-        self.free = Some(entry.slot);
+        self.index.remove(entry.slot);
         // The last entry now stands where this one stood.
         if let Some(moved) = self.entries.get(place) {
-            if let Some(slot) = self.slots.get_mut(moved.slot) {
-                slot.entry = Some(place);
-            }
+            self.index.moved(moved.slot, place);
         }
         Ok((entry.fd, entry.data))
     }
@@ -250,7 +205,7 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     /// The registration of a key.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Registration<'_, F, D>> {
-        let entry = self.entries.get(self.place(key)?)?;
+        let entry = self.entries.get(self.index.place(key)?)?;
         Some(Registration {
             key,
             fd: &entry.fd,
@@ -262,7 +217,7 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     /// The descriptor and the data of a key, to change the data.
     #[must_use]
     pub fn get_mut(&mut self, key: Key) -> Option<(&F, &mut D)> {
-        let place = self.place(key)?;
+        let place = self.index.place(key)?;
         let entry = self.entries.get_mut(place)?;
         Some((&entry.fd, &mut entry.data))
     }
@@ -270,19 +225,27 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     /// The key of a descriptor, if it is registered.
     #[must_use]
     pub fn key_of<Fd: AsFd>(&self, fd: Fd) -> Option<Key> {
-        self.find(fd.as_fd().as_raw_fd())
+        self.index.find(fd.as_fd().as_raw_fd())
     }
 
     /// Every registration, in no order.
     pub fn iter(&self) -> impl Iterator<Item = Registration<'_, F, D>> {
         self.entries.iter().filter_map(|entry| {
             Some(Registration {
-                key: self.key(entry.slot)?,
+                key: self.index.key(entry.slot)?,
                 fd: &entry.fd,
                 interest: entry.interest,
                 data: &entry.data,
             })
         })
+    }
+
+    /// Every registration's key, descriptor and data, to change the data.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &F, &mut D)> {
+        let index = &self.index;
+        self.entries
+            .iter_mut()
+            .filter_map(|entry| Some((index.key(entry.slot)?, &entry.fd, &mut entry.data)))
     }
 
     /// How many descriptors are registered.
@@ -303,7 +266,7 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     pub fn drain(&mut self) -> impl Iterator<Item = (F, D)> {
         core::iter::from_fn(|| {
             let last = self.entries.get(self.entries.len().checked_sub(1)?)?;
-            self.unregister(self.key(last.slot)?).ok()
+            self.unregister(self.index.key(last.slot)?).ok()
         })
     }
 
@@ -317,8 +280,8 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     ///   time alone.
     /// - `Err`: as for [`poll_until`].
     ///
-    /// The kernel decides in which order descriptors are found; a busy one cannot
-    /// keep another from being found, since each wait asks for all.
+    /// Each wait asks for all descriptors, and hands them out from another beginning:
+    /// a busy one cannot keep another from being served.
     pub fn select(&mut self, deadline: Deadline) -> Io {
         self.wait(|fds| poll_until(fds, deadline))
     }
@@ -332,12 +295,19 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     #[inline]
     fn wait(&mut self, call: impl FnOnce(&mut [crate::PollFd<'_>]) -> Io) -> Io {
         while self.ready.pop().is_some() {}
-        let (entries, slots, found) = (&self.entries, &self.slots, &mut self.ready);
+        self.taken = 0;
+        let (entries, index, found) = (&self.entries, &self.index, &mut self.ready);
+        // Each wait begins one further on, so that a caller who serves only some of
+        // what is found serves all in turn.
+        let first = self.turn.checked_rem(entries.len()).unwrap_or_default();
+        self.turn = first + 1;
         let list = entries.iter().map(|entry| (entry.fd.as_fd(), entry.events));
         S::with_pollfds(&mut self.scratch, list, |fds| {
             let answer = call(fds);
             let mut left = answer.ready().unwrap_or(0);
-            for (fd, entry) in fds.iter().zip(entries.iter()) {
+            let (before, after) = fds.split_at_checked(first).unwrap_or_default();
+            let places = (first..).zip(after).chain((0..).zip(before));
+            for (place, fd) in places {
                 if left == 0 {
                     break;
                 }
@@ -348,17 +318,20 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
                 let readiness = Readiness::from(fd);
                 if !readiness.is_empty() {
                     left -= 1;
-                    let generation = slots.get(entry.slot).map_or(0, |slot| slot.generation);
-                    let slot = entry.slot;
-                    found.push((Key { slot, generation }, readiness));
+                    let key = entries.get(place).and_then(|entry| index.key(entry.slot));
+                    if let Some(key) = key {
+                        found.push((key, readiness));
+                    }
                 }
             }
             answer
         })
     }
 
-    /// The next of what the last wait found, in no order; `None` when all has been
-    /// handed out.
+    /// The next of what the last wait found; `None` when all has been handed out.
+    ///
+    /// Each wait hands out from another beginning, so that a caller who serves only
+    /// the first few serves all in turn.
     ///
     /// Descriptors may be registered, modified and unregistered in between; one
     /// that is no longer registered is passed over. A descriptor that this
@@ -367,89 +340,14 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     #[must_use]
     pub fn next_ready(&mut self) -> Option<(Key, Readiness)> {
         loop {
-            let (key, readiness) = self.ready.pop()?;
-            if self.place(key).is_some() {
+            let (key, readiness) = *self.ready.get(self.taken)?;
+            self.taken += 1;
+            if self.index.place(key).is_some() {
                 return Some((key, readiness));
             }
         }
     }
-
-    /// Where the entry of a key stands.
-    fn place(&self, key: Key) -> Link {
-        let slot = self.slots.get(key.slot)?;
-        slot.entry.filter(|_| slot.generation == key.generation)
-    }
-
-    /// The key of a slot that is taken.
-    fn key(&self, slot: usize) -> Option<Key> {
-        let generation = self.slots.get(slot)?.generation;
-        Some(Key { slot, generation })
-    }
-
-    fn find(&self, number: RawFd) -> Option<Key> {
-        let mut next = *self.chains.get(self.chain(number))?;
-        while let Some(slot) = next {
-            let candidate = self.slots.get(slot)?;
-            if self.entries.get(candidate.entry?)?.number == number {
-                return self.key(slot);
-            }
-            next = candidate.next;
-        }
-        None
-    }
-
-    /// Descriptor numbers are small and dense, so their remainders are spread as
-    /// well as any hash.
-    fn chain(&self, number: RawFd) -> usize {
-        let number = usize::try_from(number).unwrap_or_default();
-        number.checked_rem(self.chains.len()).unwrap_or_default()
-    }
-
-    fn link(&mut self, slot: usize, number: RawFd) {
-        let chain = self.chain(number);
-        if let (Some(first), Some(linked)) = (self.chains.get_mut(chain), self.slots.get_mut(slot))
-        {
-            linked.next = first.replace(slot);
-        }
-    }
-
-    fn unlink(&mut self, slot: usize, number: RawFd) {
-        let chain = self.chain(number);
-        let after = self.slots.get(slot).and_then(|slot| slot.next);
-        let Some(mut link) = self.chains.get_mut(chain) else {
-            return;
-        };
-        while let Some(at) = *link {
-            if at == slot {
-                *link = after;
-                return;
-            }
-            match self.slots.get_mut(at) {
-                Some(other) => link = &mut other.next,
-                None => return,
-            }
-        }
-    }
-
-    /// Makes `count` chains, as far as there is room, and links all entries anew.
-    fn grow_chains(&mut self, count: usize) {
-        if !self.chains.has_room() {
-            return;
-        }
-        while self.chains.pop().is_some() {}
-        while self.chains.len() < count && self.chains.has_room() {
-            self.chains.push(None);
-        }
-        for place in 0..self.entries.len() {
-            if let Some((slot, number)) = self.entries.get(place).map(|e| (e.slot, e.number)) {
-                self.link(slot, number);
-            }
-        }
-    }
 }
-
-/// How many chains a set begins with; each doubling links all entries anew.
-const INITIAL_CHAINS: usize = 16;
 
 impl<F: AsFd, D, S: Storage> Default for PollSet<F, D, S> {
     fn default() -> Self {
