@@ -58,6 +58,19 @@ fn nonblocking_new_refused_hands_the_descriptor_back() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn refused_says_why_and_asks_nothing_of_the_descriptor() {
+    use rustix::fs::{Mode, OFlags, open};
+    let refused = || {
+        let path_only = open("/", OFlags::PATH, Mode::empty()).unwrap();
+        NonBlocking::new(path_only).unwrap_err()
+    };
+    assert!(format!("{:?}", refused()).starts_with("Refused { errno: "));
+    let error = std::io::Error::from(refused());
+    assert_eq!(error.raw_os_error(), Some(Errno::BADF.raw_os_error()));
+}
+
+#[test]
 fn nonblocking_of_a_reference_and_of_an_owned_descriptor_both_work() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let borrowed = NonBlocking::new(&ours).unwrap();

@@ -124,7 +124,7 @@ macro_rules! rows {
 }
 
 #[rustfmt::skip]
-const ROWS: [Row; 40] = {
+const ROWS: [Row; 42] = {
     use wouldblock::*;
     rows! {
         "recv", Some(Op::Recv), SYS_recvfrom, 0, |w| recv(&w.ours, &mut [0; 8], IN).map(drop);
@@ -144,6 +144,8 @@ const ROWS: [Row; 40] = {
         "send_msg_to (UDP)", Some(Op::Send), SYS_sendmsg, 0, |w| send_msg_to(&w.udp, &[IoSlice::new(b"!")], OUT, &w.udp_address()).map(drop);
         "send_msg_to (AF_UNIX)", Some(Op::SendToUnix), SYS_sendmsg, 0, |w| send_msg_to(&w.datagrams, &[IoSlice::new(b"!")], OUT, &w.name("datagrams")).map(drop);
         "send_fds", Some(Op::Send), SYS_sendmsg, 0, |w| send_fds(&w.ours, &[IoSlice::new(b"!")], &[w.udp.as_fd()], OUT).map(drop);
+        "recv_msg of 1025 buffers: SO_TYPE", None, SYS_getsockopt, 0, |w| recv_msg(&w.ours, &mut [(); 1025].map(|()| IoSliceMut::new(&mut [])), IN).map(drop);
+        "send_msg of 1025 buffers: SO_TYPE", None, SYS_getsockopt, 0, |w| send_msg(&w.ours, &[IoSlice::new(b"!"); 1025], OUT).map(drop);
         "write", Some(Op::Write), SYS_write, 0, |w| write(&w.writer, b"!").map(drop);
         "write_all", Some(Op::Write), SYS_write, 0, |w| write_all(&w.writer, &mut &b"!"[..]);
         "writev", Some(Op::Write), SYS_writev, 0, |w| writev(&w.writer, &[IoSlice::new(b"!")]).map(drop);
