@@ -333,8 +333,17 @@ fn unix_in(report: &mut Report, directory: &std::path::Path) -> Result<()> {
             );
         }
         Some((sender, answer)) => {
+            // An event must wait until there is room, and must then come.
             let event = match ready(sender, Interest::WRITABLE) {
-                Io::WouldBlock => QueueEvent::Arrives,
+                Io::WouldBlock => {
+                    receiver.set_nonblocking(true)?;
+                    while receiver.recv(&mut [0; 8]).is_ok() {}
+                    let soon = Deadline::after(Duration::from_secs(1));
+                    match wait_for(sender, Interest::WRITABLE, soon) {
+                        Io::Ready(_) => QueueEvent::Arrives,
+                        _ => QueueEvent::Never,
+                    }
+                }
                 _ => QueueEvent::Never,
             };
             if HOST.unix_queue_event == QueueEvent::Unknown {

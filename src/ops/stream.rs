@@ -138,6 +138,7 @@ pub fn recv_with<Fd: AsFd, R>(
 /// |---|---|
 /// | the BSDs, macOS | a full `AF_UNIX` datagram queue is `Err(ENOBUFS)`, not `WouldBlock` |
 /// | the BSDs, macOS | while a connect is in progress, `Err(ENOTCONN)`; on Linux `WouldBlock` |
+/// | Linux | on an `AF_UNIX` datagram socket whose peer has closed, ECONNREFUSED once and then ENOTCONN; what the peer had sent and nobody has read is lost |
 /// | macOS | more than 2 GiB at once are shortened, where the system would say EINVAL. EPROTOTYPE may be answered while the peer closes: treat it like ECONNRESET |
 /// | macOS before 11 | no `MSG_NOSIGNAL`: set `SO_NOSIGPIPE` on sockets that are not from this crate |
 /// | Redox, VxWorks | no way to suppress SIGPIPE is known |

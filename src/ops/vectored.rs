@@ -44,7 +44,8 @@ pub fn readv<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
 /// used: a short count is a legal answer. [`writev_all`] goes on from there.
 ///
 /// Like `write`, it can raise SIGPIPE; on a socket use
-/// [`send_msg`](crate::send_msg).
+/// [`send_msg`](crate::send_msg). With no byte to write it does nothing on Linux,
+/// while `write` and `send` send an empty datagram.
 ///
 /// # References
 ///
