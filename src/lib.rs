@@ -60,9 +60,13 @@
 //! **Some sockets.** Give [`poll()`] an entry for each, made by [`Interest::on`],
 //! and ask each entry's [`Readiness`] afterwards.
 //!
-//! **A server.** Accept as the example of [`accept`] does: it does not spin when
-//! descriptors run out. Write with [`send_all`], and ask for
-//! [`Interest::WRITABLE`] only while something is left.
+//! **Until a deadline.** [`retry_until`] tries, waits, and tries again until a
+//! [`Deadline`]. It does not spin, even where the kernel's readiness lies.
+//!
+//! **A server.** Keep the sockets in a [`PollSet`]. Accept as the example of
+//! [`accept`] does: it does not spin when descriptors run out. Write with
+//! [`send_all`], and ask for [`Interest::WRITABLE`] only while something is left.
+//! `examples/chat.rs` and `examples/proxy.rs` are two whole ones.
 //!
 //! **Thousands of sockets, or async.** `poll` costs time for every entry. Use
 //! the `polling`, `mio` or `tokio` crate for the waiting, and this one for the
@@ -73,6 +77,7 @@
 //! # What every function promises
 //!
 //! - No `unsafe`, no allocation, and no panic of its own.
+//! - A wait ends on its deadline, never early, and cannot spin.
 //! - The data calls never return `EINTR`: they are made again. [`poll()`] returns
 //!   it, because only the caller knows how much of its time is left.
 //! - [`send()`] and its kin never raise SIGPIPE where the system offers a way to
@@ -84,8 +89,9 @@
 //!
 //! # `no_std`, features, and rustix
 //!
-//! The crate is always `no_std` and never allocates. The default feature `std`
-//! lets std's sockets be operands and adds `Io::into_io_result`.
+//! The crate is always `no_std`. The default feature `std` lets std's sockets be
+//! operands and adds `Io::into_io_result`. Nothing is allocated but by the growable
+//! storage of a [`PollSet`], which the feature `alloc` adds.
 //!
 //! [rustix] 1.x is part of the interface: [`Errno`], [`AsFd`],
 //! [`OwnedFd`], [`PollFd`] and the socket addresses are its types. The flags are
