@@ -7,414 +7,359 @@
 //!
 //! Each branch that is there because of a fact of non-blocking I/O names the fact.
 
+use std::collections::HashMap;
 use std::io::{Error, Result};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{Shutdown, SocketAddrAny, SocketAddrUnix, SocketType, shutdown, sockopt};
 use wouldblock::{
-    AddressFamily, AsFd, BorrowedFd, Deadline, Errno, Growable, Interest, Io, Key, Op, Outcome,
-    OwnedFd, PollSet, RecvFlags, SendFlags, accept, connect, finish_connect, recv, send_all,
-    socket,
+    AddressFamily, Deadline, Errno, Growable, Interest, Io, Key, Op, Outcome, OwnedFd, PollSet,
+    RecvFlags, SendFlags, accept, connect, finish_connect, recv, send_all, set_nonblocking, socket,
 };
 
 /// How much of one direction is held while its receiver does not read.
 const BUFFER: usize = 64 * 1024;
-/// How often one connection may fill its buffer before others have their turn.
+/// How often something is done for one descriptor before others have their turn.
 const ROUNDS: usize = 8;
 /// The pause after something ran out of which no event tells when there is more.
 const PAUSE: Duration = Duration::from_millis(20);
 
-type Set = PollSet<OwnedFd, Who, Growable>;
+type Set = PollSet<Rc<OwnedFd>, Who, Growable>;
 
 /// Whose descriptor it is.
 #[derive(Clone, Copy)]
 enum Who {
     Listener,
     Signal,
-    End { pair: usize },
+    /// Of a pair: 0 is the client, 1 the target.
+    End(u64, usize),
 }
 
-/// One direction: bytes that came from one end and have not gone to the other.
+/// A descriptor, and its key while it waits for something. One that waits for
+/// nothing is kept out of the set: poll reports a hang-up even to who asked for
+/// nothing, at once and for ever.
+struct End {
+    fd: Rc<OwnedFd>,
+    key: Option<Key>,
+}
+
+/// One direction: what came from one end and has not gone to the other.
+#[derive(Default)]
 struct Half {
     buf: Box<[u8]>,
-    start: usize,
-    end: usize,
-    ended: bool,
-    passed_on: bool,
+    held: std::ops::Range<usize>,
+    over: bool,
+    /// The kernel is short of memory; no event tells when it has some.
+    paused: bool,
 }
 
-/// A descriptor that waits for something, or one that waits for nothing. The
-/// latter is kept out of the set: poll reports a hang-up even to who asked for
-/// nothing, at once and for ever.
-enum End {
-    Watched(Key, Interest),
-    Parked(Option<OwnedFd>),
-}
-
+#[derive(Clone, Copy, PartialEq)]
 enum Phase {
-    /// The target's backlog was full; no event tells when it has room.
-    Again,
+    /// Nothing was started. Or the target's backlog was full, and no event tells
+    /// when it has room.
+    Idle,
     Connecting,
     Open,
 }
 
-/// A client (end 0) and its connection to the target (end 1). Half 0 goes from the
-/// client to the target.
+/// A client and its connection to the target. Half 0 goes from the client (end 0)
+/// to the target (end 1), half 1 comes back.
 struct Pair {
     ends: [End; 2],
     halves: [Half; 2],
     phase: Phase,
 }
 
+/// What all pairs share.
 #[derive(Default)]
-struct Statistics {
+struct Shared {
+    /// What everybody receives into.
+    spare: Box<[u8]>,
     connections: u64,
+    /// To the target, and back.
     bytes: [u64; 2],
     would_blocks: u64,
-    longest_wait: Duration,
 }
 
 struct Proxy {
     set: Set,
-    pairs: Vec<Option<Pair>>,
-    free: Vec<usize>,
-    /// Out of the set while descriptors are short, or for good after SIGTERM.
-    listener: Option<OwnedFd>,
-    draining: bool,
+    pairs: HashMap<u64, Pair>,
+    /// None after SIGTERM.
+    listener: Option<End>,
     target: SocketAddrAny,
-    statistics: Statistics,
+    /// For the next client's connection to the target.
+    server: Option<OwnedFd>,
+    /// When to try again what no event announces.
+    again: Deadline,
+    shared: Shared,
 }
 
 impl Half {
-    fn new() -> Self {
-        let buf = vec![0; BUFFER].into_boxed_slice();
-        Self {
-            buf,
-            start: 0,
-            end: 0,
-            ended: false,
-            passed_on: false,
-        }
-    }
-
-    /// Moves bytes until a call would block, and says what each end waits for.
-    /// `Ok(None)` if this direction is done.
-    fn pump(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        statistics: (&mut u64, &mut u64),
-    ) -> core::result::Result<Option<(Interest, Interest)>, Errno> {
-        let (bytes, would_blocks) = statistics;
+    /// Moves bytes until a call would block, or it is somebody else's turn. An error
+    /// is the end of both directions.
+    fn pump(&mut self, from: &End, to: &End, shared: &mut Shared, way: usize) -> Io<()> {
+        let mut short = false;
         for _ in 0..ROUNDS {
             // What is held goes first: while the receiver does not read, the sender
             // is not read from either, and its own kernel will hold it back.
-            let mut rest = &self.buf[self.start..self.end];
-            let sent = send_all(to, &mut rest, SendFlags::empty());
-            *bytes += (self.end - self.start - rest.len()) as u64;
-            self.start = self.end - rest.len();
+            let mut rest = &self.buf[self.held.clone()];
+            let sent = send_all(&to.fd, &mut rest, SendFlags::empty());
+            shared.bytes[way] += (self.held.len() - rest.len()) as u64;
+            self.held.start = self.held.end - rest.len();
+            // ENOBUFS and ENOMEM: poll would say that there is room. The bytes are
+            // safe until the next try.
+            let outcome = sent.err().map(|errno| Op::Send.outcome(errno));
+            self.paused = outcome == Some(Outcome::BackOff);
             match sent {
+                Io::Ready(()) if self.held.end > 0 => {
+                    core::mem::swap(&mut self.buf, &mut shared.spare);
+                    self.held = 0..0;
+                }
                 Io::Ready(()) => {}
-                Io::WouldBlock => {
-                    *would_blocks += 1;
-                    return Ok(Some((Interest::empty(), Interest::WRITABLE)));
-                }
-                // ENOBUFS and ENOMEM: level-triggered poll asks again at once, but
-                // the bytes are safe; give the others a turn first.
-                Io::Err(errno) if Op::Send.outcome(errno) == Outcome::BackOff => {
-                    std::thread::sleep(Duration::from_millis(1));
-                    return Ok(Some((Interest::empty(), Interest::WRITABLE)));
-                }
-                Io::Err(errno) => return Err(errno),
+                // The receiver takes no more; what it has sent is still to be read.
+                Io::Err(Errno::PIPE) => (self.held, self.over) = (0..0, true),
+                Io::Err(_) if self.paused => return Io::Ready(()),
+                stopped => return stopped,
             }
-            if self.ended {
+            // A short count: there is no more now, and a call that would block is saved.
+            if self.over || short {
+                return Io::Ready(());
+            }
+            match recv(&from.fd, &mut shared.spare, RecvFlags::empty()) {
                 // The end of file of one side is passed on, and no more than that:
                 // the other direction may go on for hours.
-                if !self.passed_on {
-                    self.passed_on = true;
-                    // ENOTCONN if the receiver has gone meanwhile, which its own
-                    // direction reports.
-                    let _ = shutdown(to, Shutdown::Write);
+                Io::Ready(0) => {
+                    self.over = true;
+                    // ENOTCONN: it has gone, as its own direction will report.
+                    let _ = shutdown(&to.fd, Shutdown::Write);
                 }
-                return Ok(None);
-            }
-            match recv(from, &mut self.buf, RecvFlags::empty()) {
-                Io::Ready(0) => self.ended = true,
-                Io::Ready(n) => (self.start, self.end) = (0, n),
-                Io::WouldBlock => {
-                    *would_blocks += 1;
-                    return Ok(Some((Interest::READABLE, Interest::empty())));
+                Io::Ready(n) => {
+                    // Swapped back when all is sent: one buffer, warm in the cache,
+                    // serves all, and only the slow touch their own.
+                    core::mem::swap(&mut self.buf, &mut shared.spare);
+                    self.held = 0..n;
+                    short = n < BUFFER;
                 }
-                Io::Err(errno) => return Err(errno),
+                stopped => return stopped.map(drop),
             }
         }
-        // Enough for one turn. Whatever is ready is reported again.
-        if self.start < self.end {
-            return Ok(Some((Interest::empty(), Interest::WRITABLE)));
+        Io::Ready(())
+    }
+}
+
+impl Pair {
+    /// Whether it waits for something that no event announces.
+    fn is_stuck(&self) -> bool {
+        self.phase == Phase::Idle || self.halves.iter().any(|half| half.paused)
+    }
+
+    fn interests(&self) -> [Interest; 2] {
+        let mut interests = [Interest::empty(); 2];
+        for (from, half) in self.halves.iter().enumerate() {
+            match self.phase {
+                Phase::Idle => {}
+                Phase::Connecting => interests[1] = Interest::WRITABLE,
+                Phase::Open if half.over || half.paused => {}
+                Phase::Open if half.held.is_empty() => interests[from] |= Interest::READABLE,
+                Phase::Open => interests[1 - from] |= Interest::WRITABLE,
+            }
         }
-        Ok(Some((Interest::READABLE, Interest::empty())))
+        interests
+    }
+}
+
+impl End {
+    fn new(fd: OwnedFd) -> Self {
+        let fd = Rc::new(fd);
+        Self { fd, key: None }
+    }
+
+    fn wait_for(&mut self, set: &mut Set, interest: Interest, who: Who) {
+        self.key = match self.key {
+            Some(key) if interest.is_empty() => set.unregister(key).err().map(|_| key),
+            Some(key) => set.modify(key, interest).ok().map(|()| key),
+            None if interest.is_empty() => None,
+            None => set.register(Rc::clone(&self.fd), interest, who).ok(),
+        };
     }
 }
 
 impl Proxy {
-    fn run(&mut self) -> Result<()> {
-        while !self.draining || self.pairs.iter().any(Option::is_some) {
-            let parked = self.listener.is_some() && !self.draining;
-            let again = |pair: &Option<Pair>| {
-                matches!(
-                    pair,
-                    Some(Pair {
-                        phase: Phase::Again,
-                        ..
-                    })
-                )
-            };
-            let retries = self.pairs.iter().any(again);
-            let pause = (parked || retries).then_some(PAUSE);
+    fn run(&mut self) -> Result<Duration> {
+        let mut longest_wait = Duration::ZERO;
+        while self.listener.is_some() || !self.pairs.is_empty() {
             let start = Instant::now();
-            self.set
-                .select(Deadline::from(pause))
-                .into_io_result()
-                .or_else(|error| {
-                    // Nothing became ready within the pause: time to try again.
-                    if pause.is_some() { Ok(0) } else { Err(error) }
-                })?;
-            let waited = start.elapsed();
-            self.statistics.longest_wait = self.statistics.longest_wait.max(waited);
-            while let Some((key, _)) = self.set.next_ready() {
-                match self.set.get(key).map(|entry| *entry.data) {
-                    Some(Who::Listener) => self.accept_all(key)?,
-                    Some(Who::Signal) => self.drain(key),
-                    Some(Who::End { pair }) => self.go_on(pair),
+            self.set.select(self.again).into_result()?;
+            longest_wait = longest_wait.max(start.elapsed());
+            while let Some((key, ready)) = self.set.next_ready() {
+                let found = self.set.get(key);
+                match found.map(|entry| (*entry.data, Rc::clone(entry.fd))) {
+                    Some((Who::Listener, fd)) => self.accept_some(&fd)?,
+                    // No new connections; what there is goes on to its end.
+                    Some((Who::Signal, _)) => {
+                        drop(self.set.unregister(key));
+                        self.watch_listener(Interest::empty());
+                        self.listener = None;
+                    }
+                    Some((Who::End(pair, end), _)) => {
+                        // Half 0 is read from end 0, and half 1 is written to it.
+                        let mut halves = [ready.is_readable(), ready.is_writable()];
+                        halves.rotate_left(end);
+                        self.go_on(pair, halves);
+                    }
                     None => {}
                 }
             }
-            if retries {
-                let waiting = (0..self.pairs.len()).filter(|&i| again(&self.pairs[i]));
-                for pair in waiting.collect::<Vec<_>>() {
-                    self.dial(pair);
+            // On time, however many events there are meanwhile.
+            if self.again.has_passed() {
+                self.again = Deadline::never();
+                self.watch_listener(Interest::READABLE);
+                let stuck = self.pairs.iter().filter(|(_, pair)| pair.is_stuck());
+                for pair in stuck.map(|(&id, _)| id).collect::<Vec<_>>() {
+                    self.go_on(pair, [true; 2]);
                 }
             }
-            if parked {
-                if let Some(listener) = self.listener.take() {
-                    self.watch_listener(listener)?;
-                }
+        }
+        Ok(longest_wait)
+    }
+
+    fn watch_listener(&mut self, interest: Interest) {
+        if let Some(listener) = &mut self.listener {
+            listener.wait_for(&mut self.set, interest, Who::Listener);
+        }
+    }
+
+    fn accept_some(&mut self, listener: &OwnedFd) -> Result<()> {
+        for _ in 0..ROUNDS {
+            // The descriptor for the target comes first: if there is none, the
+            // client stays in the queue, and nobody is turned away.
+            let family = self.target.address_family();
+            let server = match self.server {
+                Some(_) => Ok(()),
+                None => socket(family, SocketType::STREAM, None).map(|fd| self.server = Some(fd)),
+            };
+            let answer = server.map_or_else(Io::Err, |()| accept(listener));
+            self.shared.would_blocks += u64::from(answer.is_would_block());
+            match answer {
+                Io::Ready(client) => self.open(client),
+                Io::WouldBlock => break,
+                Io::Err(errno) => match Op::Accept.outcome(errno) {
+                    // A client that gave up while it was queued.
+                    Outcome::TryNext => {}
+                    // The listener stays readable while descriptors are short:
+                    // watching it would burn a processor.
+                    Outcome::BackOff => {
+                        self.again = self.again.min(Deadline::after(PAUSE));
+                        self.watch_listener(Interest::empty());
+                        break;
+                    }
+                    _ => return Err(errno.into()),
+                },
             }
         }
         Ok(())
     }
 
-    fn watch_listener(&mut self, listener: OwnedFd) -> Result<()> {
-        let added = self
-            .set
-            .register(listener, Interest::READABLE, Who::Listener);
-        added.map(drop).map_err(Error::other)
-    }
-
-    fn accept_all(&mut self, key: Key) -> Result<()> {
-        loop {
-            // The descriptor for the target comes first: if there is none, the
-            // client stays in the queue, and nobody is turned away.
-            let server = socket(self.target.address_family(), SocketType::STREAM, None);
-            let accepted = match (&server, self.set.get(key)) {
-                (Ok(_), Some(listener)) => accept(listener.fd),
-                (Err(errno), _) => Io::Err(*errno),
-                (_, None) => return Ok(()),
-            };
-            match (accepted, server) {
-                (Io::Ready(client), Ok(server)) => self.open(client, server),
-                (Io::WouldBlock, _) => {
-                    self.statistics.would_blocks += 1;
-                    return Ok(());
-                }
-                (Io::Err(errno), _) => match Op::Accept.outcome(errno) {
-                    Outcome::TryNext => {}
-                    // The listener stays readable while descriptors are short:
-                    // watching it would burn a processor.
-                    Outcome::BackOff => {
-                        self.listener = self.set.unregister(key).ok().map(|(fd, _)| fd);
-                        return Ok(());
-                    }
-                    _ => return Err(errno.into()),
-                },
-                (Io::Ready(_), Err(errno)) => return Err(errno.into()),
-            }
-        }
-    }
-
-    fn open(&mut self, client: OwnedFd, server: OwnedFd) {
+    fn open(&mut self, client: OwnedFd) {
+        let Some(server) = self.server.take() else {
+            return;
+        };
         for fd in [&client, &server] {
             // Small writes are passed on as they come. A Unix socket refuses.
             let _ = sockopt::set_tcp_nodelay(fd, true);
         }
-        let index = self.free.pop().unwrap_or(self.pairs.len());
-        if index == self.pairs.len() {
-            self.pairs.push(None);
-        }
-        self.pairs[index] = Some(Pair {
-            ends: [client, server].map(|fd| End::Parked(Some(fd))),
-            halves: [Half::new(), Half::new()],
-            phase: Phase::Again,
-        });
-        self.statistics.connections += 1;
-        self.dial(index);
+        let half = || Half {
+            buf: vec![0; BUFFER].into(),
+            ..Half::default()
+        };
+        let pair = Pair {
+            ends: [client, server].map(End::new),
+            halves: [half(), half()],
+            phase: Phase::Idle,
+        };
+        self.shared.connections += 1;
+        self.pairs.insert(self.shared.connections, pair);
+        self.go_on(self.shared.connections, [true; 2]);
     }
 
-    /// Starts the connection to the target.
-    fn dial(&mut self, index: usize) {
-        let Some(Some(pair)) = self.pairs.get_mut(index) else {
+    /// Does what can be done for a pair now, in the halves that are named.
+    fn go_on(&mut self, id: u64, which: [bool; 2]) {
+        let Some(pair) = self.pairs.get_mut(&id) else {
             return;
         };
-        let answer = connect(pair.ends[1].fd(&self.set), &self.target);
-        let op = if self.target.address_family() == AddressFamily::UNIX {
-            Op::ConnectUnix
-        } else {
-            Op::Connect
-        };
-        match answer {
-            Io::Ready(()) => {
-                pair.phase = Phase::Open;
-                self.go_on(index);
-            }
-            Io::WouldBlock => {
-                pair.phase = Phase::Connecting;
-                self.wait_for(index, [Interest::empty(), Interest::WRITABLE]);
-            }
-            // Nothing was started and the socket may be used again, but it polls
-            // as ready at once: on a timer, then.
-            Io::Err(errno) if op.outcome(errno) == Outcome::BackOff => {}
-            Io::Err(_) => self.close(index),
-        }
-    }
-
-    fn go_on(&mut self, index: usize) {
-        let Some(Some(pair)) = self.pairs.get_mut(index) else {
-            return;
-        };
-        if let Phase::Connecting = pair.phase {
-            // Some systems report a failed attempt as writable, some as hung up:
-            // only the socket itself knows.
-            match finish_connect(pair.ends[1].fd(&self.set)) {
+        let server = &pair.ends[1].fd;
+        if pair.phase != Phase::Open {
+            let answer = match pair.phase {
+                // Systems differ in how a failed attempt polls: ask the socket.
+                Phase::Connecting => finish_connect(server),
+                _ => connect(server, &self.target),
+            };
+            let op = match self.target.address_family() {
+                AddressFamily::UNIX => Op::ConnectUnix,
+                _ => Op::Connect,
+            };
+            let outcome = answer.err().map(|errno| op.outcome(errno));
+            match answer {
                 Io::Ready(()) => pair.phase = Phase::Open,
-                Io::WouldBlock => return,
-                Io::Err(_) => return self.close(index),
+                Io::WouldBlock => pair.phase = Phase::Connecting,
+                // Nothing was started and the socket may be used again, but it
+                // polls as ready at once: on a timer, then.
+                Io::Err(_) if outcome == Some(Outcome::BackOff) => {}
+                Io::Err(_) => return self.close(id, true),
             }
         }
-        let (client, server) = (pair.ends[0].fd(&self.set), pair.ends[1].fd(&self.set));
-        let [up, down] = &mut pair.halves;
-        let Statistics {
-            bytes: [sent, received],
-            would_blocks,
-            ..
-        } = &mut self.statistics;
-        let up = up.pump(client, server, (sent, &mut *would_blocks));
-        let down = down.pump(server, client, (received, would_blocks));
-        match (up, down) {
-            (Ok(None), Ok(None)) => self.close(index),
-            (Ok(up), Ok(down)) => {
-                let (client_in, server_out) = up.unwrap_or_default();
-                let (server_in, client_out) = down.unwrap_or_default();
-                self.wait_for(index, [client_in | client_out, server_in | server_out]);
+        if pair.phase == Phase::Open {
+            let mut failed = false;
+            for way in (0..2).filter(|&way| which[way]) {
+                let (from, to) = (&pair.ends[way], &pair.ends[1 - way]);
+                let answer = pair.halves[way].pump(from, to, &mut self.shared, way);
+                self.shared.would_blocks += u64::from(answer.is_would_block());
+                failed |= answer.is_err();
             }
-            // One side was reset. Closing with unread bytes resets the other.
-            (Err(_), _) | (_, Err(_)) => self.close(index),
+            if failed || pair.halves.iter().all(|half| half.over) {
+                return self.close(id, failed);
+            }
+        }
+        for (end, interest) in pair.interests().into_iter().enumerate() {
+            pair.ends[end].wait_for(&mut self.set, interest, Who::End(id, end));
+        }
+        if pair.is_stuck() {
+            self.again = self.again.min(Deadline::after(PAUSE));
         }
     }
 
-    /// Watches the two ends of a pair for what they wait for, if anything.
-    fn wait_for(&mut self, index: usize, interests: [Interest; 2]) {
-        let Some(Some(pair)) = self.pairs.get_mut(index) else {
-            return;
-        };
-        for (end, interest) in interests.into_iter().enumerate() {
-            let who = Who::End { pair: index };
-            match &mut pair.ends[end] {
-                End::Watched(_, before) if *before == interest => {}
-                End::Watched(key, _) if interest.is_empty() => {
-                    let taken = self.set.unregister(*key).ok();
-                    pair.ends[end] = End::Parked(taken.map(|(fd, _)| fd));
-                }
-                End::Watched(key, before) => {
-                    *before = interest;
-                    let _known = self.set.modify(*key, interest);
-                }
-                End::Parked(_) if interest.is_empty() => {}
-                End::Parked(fd) => {
-                    let added = fd.take().map(|fd| self.set.register(fd, interest, who));
-                    if let Some(Ok(key)) = added {
-                        pair.ends[end] = End::Watched(key, interest);
-                    }
-                }
+    fn close(&mut self, id: u64, reset: bool) {
+        let pair = self.pairs.remove(&id);
+        for mut end in pair.into_iter().flat_map(|pair| pair.ends) {
+            if reset {
+                // A reset is passed on as one: with an end of file, the other side
+                // would take the half of a message for the whole.
+                let _ = sockopt::set_socket_linger(&end.fd, Some(Duration::ZERO));
             }
-        }
-    }
-
-    fn close(&mut self, index: usize) {
-        let Some(pair) = self.pairs.get_mut(index).and_then(Option::take) else {
-            return;
-        };
-        for end in pair.ends {
-            if let End::Watched(key, _) = end {
-                drop(self.set.unregister(key));
-            }
-        }
-        self.free.push(index);
-    }
-
-    /// After SIGTERM: no new connections; what there is goes on to its end.
-    fn drain(&mut self, signal: Key) {
-        self.draining = true;
-        self.listener = None;
-        drop(self.set.unregister(signal));
-        let listener = self
-            .set
-            .iter()
-            .find(|entry| matches!(entry.data, Who::Listener));
-        if let Some(key) = listener.map(|entry| entry.key) {
-            drop(self.set.unregister(key));
-        }
-    }
-}
-
-impl End {
-    fn fd<'a>(&'a self, set: &'a Set) -> BorrowedFd<'a> {
-        match self {
-            Self::Watched(key, _) => set
-                .get(*key)
-                .expect("a watched end is in the set")
-                .fd
-                .as_fd(),
-            Self::Parked(fd) => fd
-                .as_ref()
-                .expect("a parked end has its descriptor")
-                .as_fd(),
+            end.wait_for(&mut self.set, Interest::empty(), Who::Signal);
         }
     }
 }
 
 fn listen(address: &str) -> Result<(OwnedFd, String)> {
     if let Some(path) = address.strip_prefix("unix:") {
-        let listener = UnixListener::bind(path)?;
-        listener.set_nonblocking(true)?;
-        return Ok((listener.into(), address.into()));
+        return Ok((UnixListener::bind(path)?.into(), address.into()));
     }
     let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
     let name = listener.local_addr()?.to_string();
     Ok((listener.into(), name))
 }
 
 fn target(address: &str) -> Result<SocketAddrAny> {
-    match address.strip_prefix("unix:") {
-        Some(path) => Ok(SocketAddrUnix::new(path)?.as_any()),
-        None => Ok(address
-            .parse::<SocketAddr>()
-            .map_err(Error::other)?
-            .as_any()),
+    if let Some(path) = address.strip_prefix("unix:") {
+        return Ok(SocketAddrUnix::new(path)?.as_any());
     }
+    let address: SocketAddr = address.parse().map_err(Error::other)?;
+    Ok(address.as_any())
 }
 
 fn main() -> Result<()> {
@@ -423,35 +368,32 @@ fn main() -> Result<()> {
         return Err(Error::other("usage: proxy LISTEN TARGET"));
     };
     let (listener, name) = listen(from)?;
+    set_nonblocking(&listener, true)?;
+    // More room than std asks for: who finds the queue full waits for a second.
+    rustix::net::listen(&listener, 4096)?;
     // The signal becomes a byte in a socket, and the byte wakes the wait.
     let (signal, raise) = UnixStream::pair()?;
     signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, raise)?;
     let mut proxy = Proxy {
         set: Set::new(),
-        pairs: Vec::new(),
-        free: Vec::new(),
-        listener: None,
-        draining: false,
+        pairs: HashMap::new(),
+        listener: Some(End::new(listener)),
         target: target(to)?,
-        statistics: Statistics::default(),
+        server: None,
+        again: Deadline::never(),
+        shared: Shared {
+            spare: vec![0; BUFFER].into(),
+            ..Shared::default()
+        },
     };
-    proxy.watch_listener(listener)?;
-    let added = proxy
-        .set
-        .register(signal.into(), Interest::READABLE, Who::Signal);
-    added.map_err(Error::other)?;
+    proxy.watch_listener(Interest::READABLE);
+    End::new(signal.into()).wait_for(&mut proxy.set, Interest::READABLE, Who::Signal);
     println!("{name}");
-    let result = proxy.run();
-    let Statistics {
-        connections,
-        bytes,
-        would_blocks,
-        longest_wait,
-    } = proxy.statistics;
+    let longest_wait = proxy.run()?;
+    let Shared { bytes, .. } = proxy.shared;
     println!(
-        "{connections} connections, {} bytes to the target, {} back, {would_blocks} would-blocks, \
-         longest wait {longest_wait:.1?}",
-        bytes[0], bytes[1],
+        "{} connections, {} bytes to the target, {} back, {} would-blocks, longest wait {:.1?}",
+        proxy.shared.connections, bytes[0], bytes[1], proxy.shared.would_blocks, longest_wait,
     );
-    result
+    Ok(())
 }
