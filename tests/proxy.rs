@@ -135,31 +135,44 @@ impl Proxy {
         number.and_then(|number| number.parse().ok()).expect("RSS")
     }
 
-    /// In hundredths of a second.
-    fn cpu_ticks(&self) -> u64 {
+    /// How long it has run, and how long it could have run and had no processor.
+    fn busy(&self) -> [Duration; 2] {
         let stat = self.proc("stat");
         let (_, fields) = stat.rsplit_once(") ").expect("the name's end");
         let ticks = fields.split(' ').skip(11).take(2);
-        ticks
+        let ticks: u64 = ticks
             .map(|field| field.parse::<u64>().expect("ticks"))
-            .sum()
+            .sum();
+        let waited = self.proc("schedstat");
+        let waited = waited
+            .split(' ')
+            .nth(1)
+            .and_then(|field| field.parse().ok());
+        let waited = waited.expect("nanoseconds of waiting");
+        [
+            Duration::from_millis(ticks * 10),
+            Duration::from_nanos(waited),
+        ]
     }
 
-    /// How much CPU time it uses while nothing happens for a second.
+    /// Fails if it is busy while nothing happens. Who spins on a crowded machine
+    /// gets little of a processor, and waits for one the rest of the time.
     #[track_caller]
     fn assert_rests(&self) {
-        // Whatever is under way has a moment to come to its end: the least of a few
-        // seconds counts.
-        let mut used = Vec::new();
-        while used.len() < 4 {
-            let before = self.cpu_ticks();
+        // Whatever is under way has a moment to come to its end: two quiet seconds
+        // in a row count.
+        let mut seconds = Vec::new();
+        let mut quiet = 0;
+        while quiet < 2 {
+            assert!(seconds.len() < 12, "it ran, and waited to run: {seconds:?}");
+            let before = self.busy();
             thread::sleep(Duration::from_secs(1));
-            used.push(self.cpu_ticks() - before);
-            if used.last() < Some(&5) {
-                return;
-            }
+            let after = self.busy();
+            let [ran, waited] = [after[0] - before[0], after[1] - before[1]];
+            let rests = ran < Duration::from_millis(50) && waited < Duration::from_millis(600);
+            quiet = if rests { quiet + 1 } else { 0 };
+            seconds.push((ran, waited));
         }
-        panic!("hundredths of a second of CPU time in each of four seconds: {used:?}");
     }
 }
 
