@@ -124,6 +124,11 @@ mod wait;
 #[doc = include_str!("../docs/FROM_PYTHON.md")]
 mod from_python {}
 
+/// Its example is a doc test, too.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub use classify::{Op, Outcome, classify};
 pub use deadline::Deadline;
 pub use flags::{RecvFlags, SendFlags};

@@ -582,6 +582,17 @@ impl Socket {
         }
     }
 
+    /// Closes the other end. A process that another test is starting may hold a copy
+    /// of it until it executes, so this waits until the hang-up has come.
+    fn hang_up(&mut self) {
+        self.theirs = None;
+        let mut fds = [Interest::empty().on(&*self.ours)];
+        if cfg!(target_os = "linux") {
+            let answer = wouldblock::poll(&mut fds, Some(DEADLINE));
+            assert_eq!(answer, Io::Ready(1), "no hang-up");
+        }
+    }
+
     /// Whether a wait has to find it; None where systems differ.
     fn is_ready(&self) -> Option<bool> {
         let (_, interest, _) = self.registered?;
@@ -656,7 +667,7 @@ impl<S: Storage> Model<S> {
             6..=7 => self.unregister(i),
             8..=9 => self.make_ready(i),
             10 => self.empty(i),
-            11 => self.sockets[i].theirs = None,
+            11 => self.sockets[i].hang_up(),
             12 => self.replace(i),
             13 => self.late_key(),
             14 if self.random.below(4) == 0 => self.drain(),
