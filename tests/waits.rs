@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -401,6 +402,7 @@ mod leaks {
         set_option(&ours, libc::IPPROTO_IP, libc::IP_RECVERR, 1);
         let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
         ours.connect(nobody.local_addr().unwrap()).unwrap();
+        let _none_starts = common::STARTS.read();
         drop(nobody);
         send(&ours, b"?", SendFlags::empty()).ready().unwrap();
         let receive = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], NONE);
@@ -472,7 +474,8 @@ fn retry_with_data_there_is_one_system_call_by_strace() {
     }
     let directory = tempfile::tempdir().unwrap();
     let trace = directory.path().join("trace");
-    let child = std::process::Command::new("strace")
+    let mut strace = std::process::Command::new("strace");
+    strace
         .arg("-fqo")
         .arg(&trace)
         .arg(std::env::current_exe().unwrap())
@@ -481,8 +484,14 @@ fn retry_with_data_there_is_one_system_call_by_strace() {
             "retry_with_data_there_is_one_system_call_by_strace",
         ])
         .env(ROLE, "1")
-        .output();
-    let child = match child {
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let started = {
+        let _alone = common::STARTS.write();
+        strace.spawn()
+    };
+    let child = match started.and_then(std::process::Child::wait_with_output) {
         Ok(child) => child,
         Err(error) => return eprintln!("not checked: no strace: {error}"),
     };
@@ -865,6 +874,7 @@ fn connect_until_a_listener_accepts_is_ready() {
 fn connect_until_nobody_listens_fails_with_the_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let _none_starts = common::STARTS.read();
     drop(listener);
     let answer = connect_until(tcp_socket(), &address, soon());
     assert_eq!(answer, Io::Err(Errno::CONNREFUSED));

@@ -12,8 +12,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::sync::mpsc;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{RwLock, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_getfd};
@@ -135,14 +135,25 @@ pub(crate) fn is_alone() -> bool {
     std::env::var_os(ROLE).is_some()
 }
 
+/// A process that starts holds copies of all descriptors until it executes. Held
+/// for reading, this keeps processes from starting: for a test that closes a
+/// descriptor and needs it closed at once.
+pub(crate) static STARTS: RwLock<()> = RwLock::new(());
+
+/// Starts a process, when no test minds.
+pub(crate) fn start(command: &mut Command) -> Child {
+    let _alone = STARTS.write();
+    command.spawn().unwrap()
+}
+
 /// Runs the test of this name again, as a process of its own.
 pub(crate) fn in_a_child(test: &'static str) -> Output {
     within_deadline(move || {
-        command(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture", "--test-threads=1"])
-            .env(ROLE, "1")
-            .output()
-            .unwrap()
+        let mut child = command(std::env::current_exe().unwrap());
+        child.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+        child.env(ROLE, "1").stdin(Stdio::null());
+        let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
+        start(child).wait_with_output().unwrap()
     })
 }
 
