@@ -306,24 +306,25 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
             let answer = call(fds);
             let mut left = answer.ready().unwrap_or(0);
             let (before, after) = fds.split_at_checked(first).unwrap_or_default();
-            let places = (first..).zip(after).chain((0..).zip(before));
-            for (place, fd) in places {
-                if left == 0 {
-                    break;
-                }
-                // Most report nothing, and are not worth a translation.
-                if fd.revents().is_empty() {
-                    continue;
-                }
-                let readiness = Readiness::from(fd);
-                if !readiness.is_empty() {
-                    left -= 1;
-                    let key = entries.get(place).and_then(|entry| index.key(entry.slot));
-                    if let Some(key) = key {
+            let mut look = |begin: usize, fds: &[crate::PollFd<'_>]| {
+                for (place, fd) in (begin..).zip(fds) {
+                    if left == 0 {
+                        return;
+                    }
+                    // Most report nothing, and are not worth a translation.
+                    if fd.revents().is_empty() {
+                        continue;
+                    }
+                    let readiness = Readiness::from(fd);
+                    let entry = entries.get(place).filter(|_| !readiness.is_empty());
+                    if let Some(key) = entry.and_then(|entry| index.key(entry.slot)) {
+                        left -= 1;
                         found.push((key, readiness));
                     }
                 }
-            }
+            };
+            look(first, after);
+            look(0, before);
             answer
         })
     }
