@@ -304,27 +304,30 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
         let list = entries.iter().map(|entry| (entry.fd.as_fd(), entry.events));
         S::with_pollfds(&mut self.scratch, list, |fds| {
             let answer = call(fds);
-            let mut left = answer.ready().unwrap_or(0);
+            let ready = answer.ready().unwrap_or(0);
+            let mut left = ready;
             let (before, after) = fds.split_at_checked(first).unwrap_or_default();
+            // True when all that is ready has been found.
             let mut look = |begin: usize, fds: &[crate::PollFd<'_>]| {
-                for (place, fd) in (begin..).zip(fds) {
-                    if left == 0 {
-                        return;
-                    }
+                for (i, fd) in fds.iter().enumerate() {
                     // Most report nothing, and are not worth a translation.
                     if fd.revents().is_empty() {
                         continue;
                     }
-                    let readiness = Readiness::from(fd);
-                    let entry = entries.get(place).filter(|_| !readiness.is_empty());
+                    let entry = entries.get(begin + i);
                     if let Some(key) = entry.and_then(|entry| index.key(entry.slot)) {
-                        left -= 1;
-                        found.push((key, readiness));
+                        found.push((key, Readiness::from(fd)));
+                    }
+                    left -= 1;
+                    if left == 0 {
+                        return true;
                     }
                 }
+                false
             };
-            look(first, after);
-            look(0, before);
+            if ready > 0 && !look(first, after) {
+                look(0, before);
+            }
             answer
         })
     }
