@@ -3,9 +3,8 @@
 //! `poll`, a fixed amount of memory for each connection.
 //!
 //! It prints the address it listens on. SIGTERM ends the listening; what is
-//! connected goes on to its end, then the program prints what it did.
-//!
-//! Each branch that is there because of a fact of non-blocking I/O names the fact.
+//! connected goes on to its end, then the program prints what it did. Each branch
+//! that is there because of a fact of non-blocking I/O names the fact.
 
 use std::collections::HashMap;
 use std::io::{Error, Result};
@@ -39,9 +38,8 @@ enum Who {
     End(u64, usize),
 }
 
-/// A descriptor, and its key while it waits for something. One that waits for
-/// nothing is kept out of the set: poll reports a hang-up even to who asked for
-/// nothing, at once and for ever.
+/// A descriptor, and its key while it waits. One that waits for nothing is not in the
+/// set: poll reports a hang-up even to who asked for nothing, at once and for ever.
 struct End {
     fd: Rc<OwnedFd>,
     key: Option<Key>,
@@ -59,8 +57,7 @@ struct Half {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
-    /// Nothing was started. Or the target's backlog was full, and no event tells
-    /// when it has room.
+    /// Nothing was started, or the backlog was full: no event tells when it is not.
     Idle,
     Connecting,
     Open,
@@ -79,6 +76,8 @@ struct Pair {
 struct Shared {
     /// What everybody receives into.
     spare: Box<[u8]>,
+    /// Of pairs that are gone: clearing new ones would take memory, idle or not.
+    unused: Vec<Box<[u8]>>,
     connections: u64,
     /// To the target, and back.
     bytes: [u64; 2],
@@ -110,8 +109,7 @@ impl Half {
             let sent = send_all(&to.fd, &mut rest, SendFlags::empty());
             shared.bytes[way] += (self.held.len() - rest.len()) as u64;
             self.held.start = self.held.end - rest.len();
-            // ENOBUFS and ENOMEM: poll would say that there is room. The bytes are
-            // safe until the next try.
+            // ENOBUFS and ENOMEM: poll would say that there is room.
             let outcome = sent.err().map(|errno| Op::Send.outcome(errno));
             self.paused = outcome == Some(Outcome::BackOff);
             match sent {
@@ -234,7 +232,8 @@ impl Proxy {
     }
 
     fn accept_some(&mut self, listener: &OwnedFd) -> Result<()> {
-        for _ in 0..ROUNDS {
+        // More than for others: each turn is longer by those who were let in.
+        for _ in 0..8 * ROUNDS {
             // The descriptor for the target comes first: if there is none, the
             // client stays in the queue, and nobody is turned away.
             let family = self.target.address_family();
@@ -272,13 +271,13 @@ impl Proxy {
             // Small writes are passed on as they come. A Unix socket refuses.
             let _ = sockopt::set_tcp_nodelay(fd, true);
         }
-        let half = || Half {
-            buf: vec![0; BUFFER].into(),
-            ..Half::default()
-        };
+        let unused = &mut self.shared.unused;
         let pair = Pair {
             ends: [client, server].map(End::new),
-            halves: [half(), half()],
+            halves: [(); 2].map(|()| Half {
+                buf: unused.pop().unwrap_or_else(|| vec![0; BUFFER].into()),
+                ..Half::default()
+            }),
             phase: Phase::Idle,
         };
         self.shared.connections += 1;
@@ -333,11 +332,13 @@ impl Proxy {
     }
 
     fn close(&mut self, id: u64, reset: bool) {
-        let pair = self.pairs.remove(&id);
-        for mut end in pair.into_iter().flat_map(|pair| pair.ends) {
+        let Some(pair) = self.pairs.remove(&id) else {
+            return;
+        };
+        self.shared.unused.extend(pair.halves.map(|half| half.buf));
+        for mut end in pair.ends {
             if reset {
-                // A reset is passed on as one: with an end of file, the other side
-                // would take the half of a message for the whole.
+                // An end of file instead would make a whole message of half of one.
                 let _ = sockopt::set_socket_linger(&end.fd, Some(Duration::ZERO));
             }
             end.wait_for(&mut self.set, Interest::empty(), Who::Signal);
@@ -381,19 +382,18 @@ fn main() -> Result<()> {
         target: target(to)?,
         server: None,
         again: Deadline::never(),
-        shared: Shared {
-            spare: vec![0; BUFFER].into(),
-            ..Shared::default()
-        },
+        shared: Shared::default(),
     };
+    proxy.shared.spare = vec![0; BUFFER].into();
     proxy.watch_listener(Interest::READABLE);
     End::new(signal.into()).wait_for(&mut proxy.set, Interest::READABLE, Who::Signal);
     println!("{name}");
     let longest_wait = proxy.run()?;
-    let Shared { bytes, .. } = proxy.shared;
+    drop(from.strip_prefix("unix:").map(std::fs::remove_file));
+    let (shared, [sent, back]) = (&proxy.shared, proxy.shared.bytes);
     println!(
-        "{} connections, {} bytes to the target, {} back, {} would-blocks, longest wait {:.1?}",
-        proxy.shared.connections, bytes[0], bytes[1], proxy.shared.would_blocks, longest_wait,
+        "{} connections, {sent} bytes to the target, {back} back, {} would-blocks, longest wait {:.1?}",
+        shared.connections, shared.would_blocks, longest_wait,
     );
     Ok(())
 }

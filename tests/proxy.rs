@@ -480,6 +480,7 @@ fn proxy_of_unix_listener_and_target_passes_bytes() {
     client.read_to_string(&mut thanks).unwrap();
     assert_eq!(thanks, "thanks");
     assert_eq!(proxy.end().sent, 3 << 20);
+    assert!(!path("proxy").exists(), "its name is left behind");
 }
 
 /// Elsewhere a full backlog refuses, or polls as it should.
