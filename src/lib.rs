@@ -110,6 +110,7 @@ extern crate std;
 mod adapters;
 mod classify;
 mod deadline;
+mod descriptor;
 mod flags;
 mod io;
 mod mode;
@@ -131,6 +132,7 @@ mod readme {}
 
 pub use classify::{Op, Outcome, classify};
 pub use deadline::Deadline;
+pub use descriptor::Descriptor;
 pub use flags::{RecvFlags, SendFlags};
 pub use io::Io;
 pub use mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};

@@ -3,7 +3,7 @@
 use rustix::fd::AsFd;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use crate::Errno;
+use crate::{Descriptor, Errno};
 
 /// `fcntl(fd, F_SETFL, …)`—Switches non-blocking mode on or off.
 ///
@@ -51,7 +51,7 @@ use crate::Errno;
 #[doc(alias = "FIONBIO")]
 #[doc(alias = "setblocking")]
 #[inline]
-pub fn set_nonblocking<Fd: AsFd>(fd: Fd, nonblocking: bool) -> Result<(), Errno> {
+pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), Errno> {
     change(&fd, nonblocking).map(drop)
 }
 
@@ -63,13 +63,13 @@ pub fn set_nonblocking<Fd: AsFd>(fd: Fd, nonblocking: bool) -> Result<(), Errno>
 #[doc(alias = "O_NONBLOCK")]
 #[doc(alias = "F_GETFL")]
 #[inline]
-pub fn is_nonblocking<Fd: AsFd>(fd: Fd) -> Result<bool, Errno> {
+pub fn is_nonblocking<Fd: Descriptor>(fd: Fd) -> Result<bool, Errno> {
     Ok(fcntl_getfl(fd)?.contains(OFlags::NONBLOCK))
 }
 
 /// Returns whether the mode had to be changed.
 #[inline]
-fn change<Fd: AsFd>(fd: &Fd, nonblocking: bool) -> Result<bool, Errno> {
+fn change<Fd: Descriptor>(fd: &Fd, nonblocking: bool) -> Result<bool, Errno> {
     let flags = fcntl_getfl(fd)?;
     // Not only to save a call: character devices on macOS and the BSDs may
     // refuse even a change to what they are.
@@ -110,7 +110,7 @@ pub struct NonBlocking<F> {
 static_assertions::assert_impl_all!(NonBlocking<rustix::fd::OwnedFd>: Send, Sync, Unpin);
 static_assertions::assert_impl_all!(ModeGuard<rustix::fd::OwnedFd>: Send, Sync, Unpin);
 
-impl<F: AsFd> NonBlocking<F> {
+impl<F: Descriptor> NonBlocking<F> {
     /// Sets the mode and wraps the descriptor, or hands it back with the errno.
     ///
     /// ```
@@ -236,13 +236,13 @@ impl<F> core::error::Error for Refused<F> {}
 /// ```
 #[derive(Debug)]
 #[must_use = "the old mode comes back when this is dropped"]
-pub struct ModeGuard<F: AsFd> {
+pub struct ModeGuard<F: Descriptor> {
     fd: F,
     /// The mode to put back, if it was changed.
     before: Option<bool>,
 }
 
-impl<F: AsFd> ModeGuard<F> {
+impl<F: Descriptor> ModeGuard<F> {
     /// Switches the mode of `fd` until the guard is dropped.
     #[inline]
     pub fn new(fd: F, nonblocking: bool) -> Result<Self, Errno> {
@@ -262,14 +262,14 @@ impl<F: AsFd> ModeGuard<F> {
     }
 }
 
-impl<F: AsFd> AsFd for ModeGuard<F> {
+impl<F: Descriptor> AsFd for ModeGuard<F> {
     #[inline]
     fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl<F: AsFd> Drop for ModeGuard<F> {
+impl<F: Descriptor> Drop for ModeGuard<F> {
     fn drop(&mut self) {
         if let Some(before) = self.before {
             // Nobody is left to tell; `restore` is for who wants to know.

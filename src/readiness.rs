@@ -2,8 +2,8 @@
 
 use bitflags::bitflags;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::AsFd;
 
+use crate::Descriptor;
 use crate::platform::host::{poll_bits, poll_flags};
 use crate::platform::{HOST, Platform};
 
@@ -115,7 +115,7 @@ impl Interest {
     /// The entry borrows the descriptor, so that it cannot be closed while it
     /// is waited for. One entry may be used for any number of calls.
     #[inline]
-    pub fn on<Fd: AsFd>(self, fd: &Fd) -> PollFd<'_> {
+    pub fn on<Fd: Descriptor>(self, fd: &Fd) -> PollFd<'_> {
         PollFd::new(fd, poll_flags(self.to_events(HOST)))
     }
 

@@ -12,8 +12,8 @@ use rustix::fd::{AsFd, BorrowedFd};
 use crate::ops::clock::sleep;
 use crate::platform::host::INVALID_DESCRIPTOR;
 use crate::{
-    Address, Deadline, Errno, Interest, Io, NonBlocking, Op, Outcome, Readiness, connect,
-    finish_connect, poll, ready,
+    Address, Deadline, Descriptor, Errno, Interest, Io, NonBlocking, Op, Outcome, Readiness,
+    connect, finish_connect, poll, ready,
 };
 
 /// An operation that may be called again after it would have blocked.
@@ -141,7 +141,7 @@ pub fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> Io {
 /// assert_eq!(wait_for(&ours, Interest::READABLE, deadline), Io::WouldBlock);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub fn wait_for<Fd: AsFd>(fd: Fd, interest: Interest, deadline: Deadline) -> Io<Readiness> {
+pub fn wait_for<Fd: Descriptor>(fd: Fd, interest: Interest, deadline: Deadline) -> Io<Readiness> {
     let mut fds = [interest.on(&fd)];
     poll_until(&mut fds, deadline).and_then(|_| {
         let readiness = Readiness::from(&fds[0]);
@@ -154,12 +154,12 @@ pub fn wait_for<Fd: AsFd>(fd: Fd, interest: Interest, deadline: Deadline) -> Io<
 }
 
 /// [`wait_for`] with [`Interest::READABLE`].
-pub fn wait_readable<Fd: AsFd>(fd: Fd, deadline: Deadline) -> Io<Readiness> {
+pub fn wait_readable<Fd: Descriptor>(fd: Fd, deadline: Deadline) -> Io<Readiness> {
     wait_for(fd, Interest::READABLE, deadline)
 }
 
 /// [`wait_for`] with [`Interest::WRITABLE`].
-pub fn wait_writable<Fd: AsFd>(fd: Fd, deadline: Deadline) -> Io<Readiness> {
+pub fn wait_writable<Fd: Descriptor>(fd: Fd, deadline: Deadline) -> Io<Readiness> {
     wait_for(fd, Interest::WRITABLE, deadline)
 }
 
@@ -203,7 +203,7 @@ pub fn wait_writable<Fd: AsFd>(fd: Fd, deadline: Deadline) -> Io<Readiness> {
 /// # writer.join().unwrap()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub fn retry_until<Fd: AsFd, T>(
+pub fn retry_until<Fd: Descriptor, T>(
     fd: Fd,
     op: Retry,
     deadline: Deadline,
@@ -247,7 +247,7 @@ pub fn retry_until<Fd: AsFd, T>(
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[doc(alias = "connect")]
-pub fn connect_until<Fd: AsFd>(fd: Fd, address: &impl Address, deadline: Deadline) -> Io<()> {
+pub fn connect_until<Fd: Descriptor>(fd: Fd, address: &impl Address, deadline: Deadline) -> Io<()> {
     let fd = fd.as_fd();
     let mut wait = Wait::new(deadline);
     let mut answer = connect(fd, address);

@@ -11,7 +11,7 @@ use super::creation::prepare_socket;
 use super::{ready, settle};
 use crate::platform::host::{ABORTED, NOT_CONNECTED};
 use crate::platform::{HOST, Platform};
-use crate::{Errno, Interest, Io, NonBlocking, Op, Outcome, classify};
+use crate::{Descriptor, Errno, Interest, Io, NonBlocking, Op, Outcome, classify};
 
 /// How many dead connections in a row one call takes off the queue.
 const TRIES: usize = 16;
@@ -95,7 +95,7 @@ const TRIES: usize = 16;
 /// [Linux](https://man7.org/linux/man-pages/man2/accept.2.html)
 #[doc(alias = "accept4")]
 #[inline]
-pub fn accept<Fd: AsFd>(fd: Fd) -> Io<OwnedFd> {
+pub fn accept<Fd: Descriptor>(fd: Fd) -> Io<OwnedFd> {
     let fd = fd.as_fd();
     accept_by(HOST, |fd| fd, |flags| net::accept_with(fd, flags))
 }
@@ -120,7 +120,7 @@ pub fn accept<Fd: AsFd>(fd: Fd) -> Io<OwnedFd> {
 /// ```
 #[doc(alias = "accept")]
 #[inline]
-pub fn accept_from<Fd: AsFd>(fd: Fd) -> Io<(OwnedFd, Option<SocketAddrAny>)> {
+pub fn accept_from<Fd: Descriptor>(fd: Fd) -> Io<(OwnedFd, Option<SocketAddrAny>)> {
     let fd = fd.as_fd();
     accept_by(HOST, |(fd, _)| fd, |flags| net::acceptfrom_with(fd, flags))
 }
@@ -238,7 +238,7 @@ impl Address for SocketAddrAny {
 /// [Linux](https://man7.org/linux/man-pages/man2/connect.2.html)
 #[doc(alias = "EINPROGRESS")]
 #[inline]
-pub fn connect<Fd: AsFd>(fd: Fd, address: &impl Address) -> Io<()> {
+pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
     let fd = fd.as_fd();
     let op = if address.is_unix() {
         Op::ConnectUnix
@@ -270,7 +270,7 @@ pub fn connect<Fd: AsFd>(fd: Fd, address: &impl Address) -> Io<()> {
 #[doc(alias = "SO_ERROR")]
 #[doc(alias = "getpeername")]
 #[inline]
-pub fn finish_connect<Fd: AsFd>(fd: Fd) -> Io<()> {
+pub fn finish_connect<Fd: Descriptor>(fd: Fd) -> Io<()> {
     let fd = fd.as_fd();
     let Err(unnamed) = net::getpeername(fd) else {
         return Io::Ready(());

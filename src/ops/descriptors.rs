@@ -22,7 +22,7 @@ use super::vectored::{Bytes, BytesMut};
 use super::{clamp_mut, settle};
 use crate::platform::host::TOO_MANY;
 use crate::platform::{HOST, Platform};
-use crate::{Io, NonBlocking, Op, RecvFlags, SendFlags};
+use crate::{Descriptor, Io, NonBlocking, Op, RecvFlags, SendFlags};
 
 /// The most descriptors that one message can carry here: what Linux allows
 /// (`SCM_MAX_FD` in `include/net/scm.h`).
@@ -81,7 +81,7 @@ type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 #[doc(alias = "SCM_RIGHTS")]
 #[doc(alias = "recvmsg")]
 #[inline]
-pub fn recv_fds<Fd: AsFd>(
+pub fn recv_fds<Fd: Descriptor>(
     fd: Fd,
     bufs: &mut [IoSliceMut<'_>],
     into: &mut [Option<OwnedFd>],
@@ -176,7 +176,7 @@ fn take_descriptors(
 /// [Linux](https://man7.org/linux/man-pages/man7/unix.7.html)
 #[doc(alias = "SCM_RIGHTS")]
 #[doc(alias = "sendmsg")]
-pub fn send_fds<Fd: AsFd>(
+pub fn send_fds<Fd: Descriptor>(
     fd: Fd,
     bufs: &[IoSlice<'_>],
     descriptors: &[BorrowedFd<'_>],

@@ -15,7 +15,7 @@ use super::vectored::Bytes;
 use super::vectored::{all_vectored, fitting};
 use super::{Address, clamp, clamp_mut, recv_fds, settle};
 use crate::platform::{HOST, Platform};
-use crate::{Errno, Io, NonBlocking, Op, RecvFlags, SendFlags};
+use crate::{Descriptor, Errno, Io, NonBlocking, Op, RecvFlags, SendFlags};
 
 /// `recvfrom(fd, buf, flags)`—Receives a message and its sender's address,
 /// without waiting.
@@ -46,7 +46,7 @@ use crate::{Errno, Io, NonBlocking, Op, RecvFlags, SendFlags};
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvfrom.html)
 #[doc(alias = "recvfrom")]
 #[inline]
-pub fn recv_from<Fd: AsFd>(
+pub fn recv_from<Fd: Descriptor>(
     fd: Fd,
     buf: &mut [u8],
     flags: RecvFlags,
@@ -85,7 +85,7 @@ pub fn recv_from<Fd: AsFd>(
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/sendto.html)
 #[doc(alias = "sendto")]
 #[inline]
-pub fn send_to<Fd: AsFd>(fd: Fd, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
+pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
     settle(op_to(address), || {
@@ -170,7 +170,11 @@ impl core::fmt::Debug for Message {
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvmsg.html)
 #[doc(alias = "recvmsg")]
 #[inline]
-pub fn recv_msg<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Io<Message> {
+pub fn recv_msg<Fd: Descriptor>(
+    fd: Fd,
+    bufs: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+) -> Io<Message> {
     recv_fds(fd, bufs, &mut [], flags)
 }
 
@@ -208,7 +212,7 @@ pub(super) fn takes(
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/sendmsg.html)
 #[doc(alias = "sendmsg")]
 #[inline]
-pub fn send_msg<Fd: AsFd>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
+pub fn send_msg<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
     let fd = fd.as_fd();
     send_msg_by(fd, bufs, &mut SendAncillaryBuffer::default(), flags, HOST)
 }
@@ -220,7 +224,7 @@ pub fn send_msg<Fd: AsFd>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io 
 /// (EMSGSIZE).
 #[doc(alias = "sendmsg")]
 #[inline]
-pub fn send_msg_to<Fd: AsFd>(
+pub fn send_msg_to<Fd: Descriptor>(
     fd: Fd,
     bufs: &[IoSlice<'_>],
     flags: SendFlags,
@@ -263,7 +267,11 @@ pub(super) fn send_msg_by(
 ///
 /// Like [`writev_all`](crate::writev_all), for sockets and without SIGPIPE.
 #[inline]
-pub fn send_msg_all<Fd: AsFd>(fd: Fd, bufs: &mut &mut [IoSlice<'_>], flags: SendFlags) -> Io<()> {
+pub fn send_msg_all<Fd: Descriptor>(
+    fd: Fd,
+    bufs: &mut &mut [IoSlice<'_>],
+    flags: SendFlags,
+) -> Io<()> {
     let fd = fd.as_fd();
     all_vectored(bufs, |rest| send_msg(fd, rest, flags))
 }

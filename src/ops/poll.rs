@@ -7,7 +7,7 @@ use rustix::fd::AsFd;
 
 use crate::platform::host::{CUT_SHORT, INVALID_DESCRIPTOR};
 use crate::platform::{HOST, Platform, PollClock};
-use crate::{Interest, Io, NonBlocking, Op, Outcome, Readiness};
+use crate::{Descriptor, Interest, Io, NonBlocking, Op, Outcome, Readiness};
 
 /// `poll(fds, timeout)`—Waits until a descriptor is ready, once.
 ///
@@ -113,7 +113,7 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
 /// ```
 #[doc(alias = "poll")]
 #[inline]
-pub fn ready<Fd: AsFd>(fd: Fd, interest: Interest) -> Io<Readiness> {
+pub fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness> {
     let mut fds = [interest.on(&fd)];
     loop {
         match poll(&mut fds, Some(Duration::ZERO)) {

@@ -7,7 +7,7 @@ use rustix::{io, net};
 
 use super::{clamp, clamp_mut, settle, settle_err};
 use crate::platform::HOST;
-use crate::{Io, NonBlocking, Op, RecvFlags, SendFlags};
+use crate::{Descriptor, Io, NonBlocking, Op, RecvFlags, SendFlags};
 
 /// `recv(fd, buf, flags)`—Receives bytes from a socket without waiting.
 ///
@@ -59,7 +59,7 @@ use crate::{Io, NonBlocking, Op, RecvFlags, SendFlags};
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recv.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/recv.2.html)
 #[inline]
-pub fn recv<Fd: AsFd>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
+pub fn recv<Fd: Descriptor>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
     // rustix's two counts differ only for a flag that `to_system` drops, and the
@@ -92,7 +92,7 @@ pub fn recv<Fd: AsFd>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
 /// ```
 #[doc(alias = "recv")]
 #[inline]
-pub fn recv_with<Fd: AsFd, R>(
+pub fn recv_with<Fd: Descriptor, R>(
     fd: Fd,
     buf: &mut [MaybeUninit<u8>],
     flags: RecvFlags,
@@ -164,7 +164,7 @@ pub fn recv_with<Fd: AsFd, R>(
 #[doc(alias = "MSG_NOSIGNAL")]
 #[doc(alias = "SIGPIPE")]
 #[inline]
-pub fn send<Fd: AsFd>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
+pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
     settle(Op::Send, || net::send(fd, buf, flags.to_system(HOST)))
@@ -208,7 +208,7 @@ pub fn send<Fd: AsFd>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/read.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/read.2.html)
 #[inline]
-pub fn read<Fd: AsFd>(fd: Fd, buf: &mut [u8]) -> Io {
+pub fn read<Fd: Descriptor>(fd: Fd, buf: &mut [u8]) -> Io {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
     settle(Op::Read, || io::read(fd, &mut *buf))
@@ -220,7 +220,7 @@ pub fn read<Fd: AsFd>(fd: Fd, buf: &mut [u8]) -> Io {
 /// result is the answer's value. It is not called unless the answer is `Ready`.
 #[doc(alias = "read")]
 #[inline]
-pub fn read_with<Fd: AsFd, R>(
+pub fn read_with<Fd: Descriptor, R>(
     fd: Fd,
     buf: &mut [MaybeUninit<u8>],
     then: impl FnOnce(&mut [u8]) -> R,
@@ -269,7 +269,7 @@ pub fn read_with<Fd: AsFd, R>(
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/write.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/write.2.html)
 #[inline]
-pub fn write<Fd: AsFd>(fd: Fd, buf: &[u8]) -> Io {
+pub fn write<Fd: Descriptor>(fd: Fd, buf: &[u8]) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
     settle(Op::Write, || io::write(fd, buf))

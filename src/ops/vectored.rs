@@ -11,7 +11,7 @@ use rustix::io::{self, IoSlice, IoSliceMut};
 use super::{send, settle, write};
 use crate::platform::host::NO_PROGRESS;
 use crate::platform::{HOST, Platform};
-use crate::{Io, NonBlocking, Op, SendFlags};
+use crate::{Descriptor, Io, NonBlocking, Op, SendFlags};
 
 /// `readv(fd, bufs, count)`—Reads into several buffers, without waiting.
 ///
@@ -24,7 +24,7 @@ use crate::{Io, NonBlocking, Op, SendFlags};
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/readv.html)
 #[inline]
-pub fn readv<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
+pub fn readv<Fd: Descriptor>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
     let fd = fd.as_fd();
     let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), HOST);
     match bufs.first_mut() {
@@ -51,7 +51,7 @@ pub fn readv<Fd: AsFd>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/writev.html)
 #[inline]
-pub fn writev<Fd: AsFd>(fd: Fd, bufs: &[IoSlice<'_>]) -> Io {
+pub fn writev<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>]) -> Io {
     let fd = fd.as_fd();
     let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), HOST);
     match bufs.first() {
@@ -111,7 +111,7 @@ pub(super) fn fitting(lengths: impl ExactSizeIterator<Item = usize>, platform: &
 /// ```
 #[doc(alias = "sendall")]
 #[inline]
-pub fn send_all<Fd: AsFd>(fd: Fd, buf: &mut &[u8], flags: SendFlags) -> Io<()> {
+pub fn send_all<Fd: Descriptor>(fd: Fd, buf: &mut &[u8], flags: SendFlags) -> Io<()> {
     let fd = fd.as_fd();
     all(buf, |rest| send(fd, rest, flags))
 }
@@ -120,7 +120,7 @@ pub fn send_all<Fd: AsFd>(fd: Fd, buf: &mut &[u8], flags: SendFlags) -> Io<()> {
 ///
 /// Like [`send_all`], for any descriptor, and with [`write()`]'s SIGPIPE.
 #[inline]
-pub fn write_all<Fd: AsFd>(fd: Fd, buf: &mut &[u8]) -> Io<()> {
+pub fn write_all<Fd: Descriptor>(fd: Fd, buf: &mut &[u8]) -> Io<()> {
     let fd = fd.as_fd();
     all(buf, |rest| write(fd, rest))
 }
@@ -156,7 +156,7 @@ fn all(buf: &mut &[u8], mut call: impl FnMut(&[u8]) -> Io) -> Io<()> {
 /// # Ok::<(), wouldblock::Errno>(())
 /// ```
 #[inline]
-pub fn writev_all<Fd: AsFd>(fd: Fd, bufs: &mut &mut [IoSlice<'_>]) -> Io<()> {
+pub fn writev_all<Fd: Descriptor>(fd: Fd, bufs: &mut &mut [IoSlice<'_>]) -> Io<()> {
     let fd = fd.as_fd();
     all_vectored(bufs, |rest| writev(fd, rest))
 }

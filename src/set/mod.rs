@@ -7,7 +7,7 @@ use core::fmt;
 use core::time::Duration;
 
 use rustix::event::PollFlags;
-use rustix::fd::{AsFd, AsRawFd};
+use rustix::fd::AsRawFd;
 
 use index::Index;
 #[cfg(feature = "alloc")]
@@ -17,7 +17,7 @@ pub use list::{Inline, Storage};
 
 use crate::platform::HOST;
 use crate::platform::host::poll_flags;
-use crate::{Deadline, Interest, Io, Readiness, poll, poll_until};
+use crate::{Deadline, Descriptor, Interest, Io, Readiness, poll, poll_until};
 
 /// Descriptors to wait for together, each with an interest and data of the
 /// caller's: what Python's `selectors` gives, on `poll`.
@@ -132,7 +132,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownKey;
 
-impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
+impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// An empty set.
     #[must_use]
     pub fn new() -> Self {
@@ -224,7 +224,7 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
 
     /// The key of a descriptor, if it is registered.
     #[must_use]
-    pub fn key_of<Fd: AsFd>(&self, fd: Fd) -> Option<Key> {
+    pub fn key_of<Fd: Descriptor>(&self, fd: Fd) -> Option<Key> {
         self.index.find(fd.as_fd().as_raw_fd())
     }
 
@@ -353,7 +353,7 @@ impl<F: AsFd, D, S: Storage> PollSet<F, D, S> {
     }
 }
 
-impl<F: AsFd, D, S: Storage> Default for PollSet<F, D, S> {
+impl<F: Descriptor, D, S: Storage> Default for PollSet<F, D, S> {
     fn default() -> Self {
         Self::new()
     }

@@ -1,0 +1,52 @@
+//! [`Descriptor`], what an operation may be called on.
+
+use rustix::fd::AsFd;
+
+/// What the operations can be called on: everything that implements [`AsFd`].
+///
+/// - [`OwnedFd`](crate::OwnedFd), [`BorrowedFd`](crate::BorrowedFd),
+///   [`NonBlocking`](crate::NonBlocking), and references to them;
+/// - with the feature `std`, also std's sockets, pipes and files, and whatever
+///   else implements `std::os::fd::AsFd`, which then is the same trait.
+///
+/// Implement `AsFd` for a type of your own, and bound a function of your own by
+/// either: they hold for the same types. This trait is there for the compiler's
+/// message when neither does.
+///
+/// ```
+/// use wouldblock::{AsFd, Io, read};
+///
+/// fn drain<Fd: Descriptor>(fd: Fd) -> usize {
+///     let mut sum = 0;
+///     while let Io::Ready(n @ 1..) = read(&fd, &mut [0; 64]) {
+///         sum += n;
+///     }
+///     sum
+/// }
+/// # let (reader, writer) = wouldblock::pipe()?;
+/// # assert_eq!(wouldblock::write(&writer, b"hello"), Io::Ready(5));
+/// # assert_eq!(drain(&reader), 5);
+/// # Ok::<(), wouldblock::Errno>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no descriptor that `wouldblock` takes",
+    label = "a descriptor, or a reference to one, is wanted here"
+)]
+#[cfg_attr(
+    feature = "std",
+    diagnostic::on_unimplemented(
+        note = "for a plain number there is `BorrowedFd::borrow_raw`, where you say that it stays open"
+    )
+)]
+#[cfg_attr(
+    not(feature = "std"),
+    diagnostic::on_unimplemented(
+        note = "std's sockets, pipes and files are taken with the feature `std` of `wouldblock`, which `default-features = false` turns off",
+        note = "without it, use `OwnedFd` and `BorrowedFd`; `wouldblock::socket` and `wouldblock::pipe` make some"
+    )
+)]
+pub trait Descriptor: AsFd {}
+
+// Without this the compiler would tell about `AsFd`, of which there are two.
+#[diagnostic::do_not_recommend]
+impl<T: AsFd + ?Sized> Descriptor for T {}
