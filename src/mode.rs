@@ -235,7 +235,7 @@ impl<F> core::error::Error for Refused<F> {}
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "the old mode comes back when this is dropped"]
+#[must_use = "the old mode comes back when this is dropped: keep it in a variable, `_guard`, not `_`"]
 pub struct ModeGuard<F: Descriptor> {
     fd: F,
     /// The mode to put back, if it was changed.

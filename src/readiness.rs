@@ -68,7 +68,7 @@ bitflags! {
     ///
     /// Source: POSIX `poll`; the kernels' own `poll` routines, and their recorded
     /// answers in `tests/data`.
-    #[must_use = "a readiness that is not looked at comes back at once"]
+    #[must_use = "readiness that nobody acts on is reported again at once: make the call that it is for"]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     // Numbered as most systems number poll's bits, so that the translation is a
     // mask there; as wide as an errno of Linux, so that an `Io<Readiness>`
@@ -115,6 +115,7 @@ impl Interest {
     /// The entry borrows the descriptor, so that it cannot be closed while it
     /// is waited for. One entry may be used for any number of calls.
     #[inline]
+    #[must_use = "an entry waits for nothing: give it to `poll`"]
     pub fn on<Fd: Descriptor>(self, fd: &Fd) -> PollFd<'_> {
         PollFd::new(fd, poll_flags(self.to_events(HOST)))
     }
