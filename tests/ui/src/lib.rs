@@ -1,0 +1,1 @@
+//! Nothing: this is the package whose dependencies the cases have.
