@@ -24,3 +24,13 @@ debian_rust() {
 debian_cargo() {
     PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 cargo "$@"
 }
+
+# Some checks read what the compiler says, and it says it otherwise in every
+# release: from here on cargo is of this one, whatever the default is.
+pinned_rust() {
+    local release=1.95.0
+    [ "$(rustc --version | cut -d ' ' -f 2)" != $release ] || return 0
+    rustup toolchain list | grep -q "^$release" ||
+        rustup toolchain install --profile minimal $release
+    export RUSTUP_TOOLCHAIN=$release
+}
