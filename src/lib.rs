@@ -98,6 +98,8 @@
 //! this crate's own, because rustix's differ from system to system; only what is
 //! portable is in them.
 #![no_std]
+// On docs.rs: which feature an item needs, written beside it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
