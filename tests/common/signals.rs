@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::mem::zeroed;
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,7 @@ const SIGNAL: libc::c_int = libc::SIGUSR1;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    static SHARED: Cell<Option<&'static AtomicUsize>> = const { Cell::new(None) };
 }
 
 /// How many signals this thread has had.
@@ -21,14 +23,25 @@ pub(crate) fn count() -> usize {
     COUNT.get()
 }
 
+/// The number of signals that this thread has had from now on, for other threads to
+/// see. It is never freed, because a signal may still be on its way.
+pub(crate) fn shared_count() -> &'static AtomicUsize {
+    let count: &AtomicUsize = Box::leak(Box::default());
+    SHARED.set(Some(count));
+    count
+}
+
 /// Installs the handler, without `SA_RESTART`: every call that can fail with EINTR
 /// does.
 fn install() {
     extern "C" fn handler(_: libc::c_int) {
         COUNT.set(COUNT.get() + 1);
+        if let Some(shared) = SHARED.get() {
+            shared.fetch_add(1, Ordering::Relaxed);
+        }
     }
-    // SAFETY: the handler touches nothing but its thread's counter, which needs
-    // no initialisation, and leaves errno alone.
+    // SAFETY: the handler touches nothing but its thread's counters, which need no
+    // initialisation, and leaves errno alone.
     unsafe {
         let mut action: libc::sigaction = zeroed();
         action.sa_sigaction = handler as *const () as usize;
