@@ -87,7 +87,7 @@ impl Storm {
         install();
         let period = libc::timespec {
             tv_sec: 0,
-            tv_nsec: period.subsec_nanos().into(),
+            tv_nsec: i32::try_from(period.subsec_nanos()).unwrap().into(),
         };
         let periods = libc::itimerspec {
             it_interval: period,
@@ -126,7 +126,7 @@ pub(crate) fn kernel_wait(time: Duration) {
         libc::sigfillset(&mut all);
         let time = libc::timespec {
             tv_sec: time.as_secs().try_into().unwrap(),
-            tv_nsec: time.subsec_nanos().into(),
+            tv_nsec: i32::try_from(time.subsec_nanos()).unwrap().into(),
         };
         libc::ppoll(null_mut(), 0, &time, &all)
     };
