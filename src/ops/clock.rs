@@ -2,8 +2,11 @@
 
 use core::time::Duration;
 
+#[cfg(not(wouldblock_table = "redox"))]
 use rustix::thread::{NanosleepRelativeResult, nanosleep};
-use rustix::time::{ClockId, Timespec, clock_gettime};
+#[cfg(not(wouldblock_table = "redox"))]
+use rustix::time::Timespec;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The time on a clock that never goes back, in nanoseconds since some moment in
 /// the past.
@@ -21,6 +24,7 @@ pub(crate) fn now() -> u64 {
 /// one end: what `nanosleep` hands back would let every signal make it later. Not by
 /// `poll` of nothing, which fails when the kernel has no memory, and used to return
 /// at once on macOS.
+#[cfg(not(wouldblock_table = "redox"))]
 pub(crate) fn sleep(time: Duration) {
     let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let end = now().saturating_add(time);
@@ -29,6 +33,22 @@ pub(crate) fn sleep(time: Duration) {
         match nanosleep(&request) {
             NanosleepRelativeResult::Interrupted(_) => rest = end.saturating_sub(now()),
             _ => return,
+        }
+    }
+}
+
+/// rustix has no `nanosleep` for Redox, and `poll` of nothing takes a descriptor there
+/// (relibc `src/header/poll/mod.rs poll_epoll()`): std's sleep where there is one, and
+/// without it a wait that spins while descriptors are short, but ends on its time.
+#[cfg(wouldblock_table = "redox")]
+pub(crate) fn sleep(time: Duration) {
+    #[cfg(feature = "std")]
+    std::thread::sleep(time);
+    #[cfg(not(feature = "std"))]
+    {
+        let end = crate::Deadline::after(time);
+        while let Some(rest) = end.remaining().filter(|rest| !rest.is_zero()) {
+            let _ = crate::poll(&mut [], Some(rest));
         }
     }
 }
