@@ -13,6 +13,8 @@
 //!   passed.
 //! - `socketpair` sets the flags of its type on a third descriptor, and not on both ends:
 //!   `src/platform/redox/socket.rs socketpair()`.
+//! - `poll` takes a descriptor for itself, reports 32 entries at most in one call, and cuts its
+//!   timeout to milliseconds: `src/header/poll/mod.rs poll_epoll()`, `ppoll()`.
 //! - `SO_ERROR` and the `recv` flags depend on the relibc version.
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
