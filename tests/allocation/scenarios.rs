@@ -1,13 +1,10 @@
-//! Nothing in the library allocates: a counting allocator round every operation.
+//! Every operation, every wait and the poll sets, each inside of a
+//! `without_allocation` that the including test defines.
 
-#![allow(unsafe_code, reason = "an allocator cannot be written without")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
@@ -15,40 +12,10 @@ use wouldblock::{
     AddressFamily, Deadline, Errno, Inline, Interest, Io, ModeGuard, NonBlocking, Op, PollSet,
     Readiness, RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, accept_from,
     connect, connect_until, finish_connect, is_nonblocking, pipe, poll, poll_until, ready, recv,
-    retry_until, set_nonblocking, socket, socketpair, wait_for,
+    retry_until, set_nonblocking, socket, socketpair, wait_for, wait_readable, wait_writable,
 };
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every method passes its arguments on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// Fails if `body` allocates.
-#[track_caller]
-fn without_allocation<T>(body: impl FnOnce() -> T) -> T {
-    let before = ALLOCATIONS.get();
-    let value = body();
-    assert_eq!(ALLOCATIONS.get() - before, 0, "allocations");
-    value
-}
+use super::without_allocation;
 
 /// Waits without allocating, which `common::wait_for` may do.
 #[track_caller]
@@ -59,12 +26,6 @@ fn await_one(interest: Interest, fd: impl AsFd) {
 
 const NONE: RecvFlags = RecvFlags::empty();
 const SEND: SendFlags = SendFlags::empty();
-
-#[test]
-#[should_panic(expected = "allocations")]
-fn an_allocation_is_noticed() {
-    without_allocation(|| std::hint::black_box(Box::new(1)));
-}
 
 #[test]
 fn bytes_in_and_out_allocate_nothing() {
@@ -127,6 +88,8 @@ fn waits_allocate_nothing() {
         let mut fds = [Interest::READABLE.on(&ours), Interest::READABLE.on(&theirs)];
         assert_eq!(poll_until(&mut fds, short()), Io::WouldBlock);
         assert_eq!(wait_for(&ours, Interest::READABLE, short()), Io::WouldBlock);
+        assert_eq!(wait_readable(&ours, short()), Io::WouldBlock);
+        assert!(wait_writable(&ours, short()).is_ready());
         let honest = retry_until(&ours, Retry::Recv, short(), |fd| {
             recv(fd, &mut [0; 8], NONE)
         });
@@ -151,6 +114,14 @@ fn use_set<S: wouldblock::Storage>(
         let key = set.register(socket, Interest::READABLE, i).unwrap();
         set.modify(key, Interest::WRITABLE).unwrap();
         assert_eq!(set.get(key).map(|entry| *entry.data), Some(i));
+        let (fd, _) = set.get_mut(key).unwrap();
+        let fd = fd.as_raw_fd();
+        assert_eq!(
+            set.iter_mut()
+                .filter(|(_, other, _)| other.as_raw_fd() == fd)
+                .count(),
+            1
+        );
     }
     for _ in 0..3 {
         select_all(set);
@@ -177,6 +148,15 @@ fn inline_poll_sets_allocate_nothing() {
             let copies = pairs.iter().map(|(ours, _)| ours.try_clone().unwrap());
             use_set(&mut set, copies);
         }
+        let mut full: PollSet<_, _, Inline<1>> = PollSet::new();
+        let [(one, other), ..] = &pairs;
+        assert!(full.register(one, Interest::READABLE, ()).is_ok());
+        assert!(full.key_of(one).is_some());
+        assert!(full.register(other, Interest::READABLE, ()).is_err());
+        assert!(
+            full.select(Deadline::after(Duration::ZERO))
+                .is_would_block()
+        );
     });
 }
 
