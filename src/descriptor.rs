@@ -16,7 +16,7 @@ use rustix::fd::AsFd;
 /// ```
 /// use wouldblock::{AsFd, Io, read};
 ///
-/// fn drain<Fd: Descriptor>(fd: Fd) -> usize {
+/// fn drain<Fd: AsFd>(fd: Fd) -> usize {
 ///     let mut sum = 0;
 ///     while let Io::Ready(n @ 1..) = read(&fd, &mut [0; 64]) {
 ///         sum += n;
