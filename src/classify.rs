@@ -39,8 +39,11 @@ pub enum Outcome {
     /// The call did nothing, and readiness for [`Op::interest`] is the signal to
     /// go on. After `connect`: the attempt is under way, and readiness is the
     /// signal for `finish_connect`.
+    #[doc(alias = "EAGAIN")]
+    #[doc(alias = "EWOULDBLOCK")]
     WouldBlock,
     /// A signal came first: call again.
+    #[doc(alias = "EINTR")]
     Interrupted,
     /// This connection of the queue is gone, the next may be well: call again at
     /// once.

@@ -57,6 +57,8 @@ pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), 
 
 /// `fcntl(fd, F_GETFL)`—Tells whether a descriptor is in non-blocking mode.
 ///
+/// One system call. Returns `Err` with the errno of `fcntl`.
+///
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/fcntl.html)

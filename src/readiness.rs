@@ -55,13 +55,14 @@ bitflags! {
     /// | pipe, reader gone | WRITABLE ERROR | HANG_UP | READABLE HANG_UP | READABLE WRITABLE HANG_UP |
     ///
     /// ```
+    /// use std::time::Duration;
     /// use wouldblock::{Interest, Readiness, poll};
     /// use std::os::unix::net::UnixStream;
     ///
     /// let (ours, theirs) = UnixStream::pair()?;
     /// drop(theirs);
     /// let mut fds = [Interest::READABLE.on(&ours)];
-    /// assert_eq!(poll(&mut fds, None).ready(), Some(1));
+    /// assert_eq!(poll(&mut fds, Some(Duration::ZERO)).ready(), Some(1));
     /// assert!(Readiness::from(&fds[0]).is_readable());
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -218,14 +218,15 @@ impl Address for SocketAddrAny {
 /// # Examples
 ///
 /// ```
-/// use rustix::net::{AddressFamily, SocketType};
-/// use wouldblock::{Io, Op, connect, finish_connect, poll, socket};
+/// use std::time::Duration;
+/// use wouldblock::{AddressFamily, Io, Op, SocketType, connect, finish_connect, poll, socket};
 ///
 /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 /// let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
 /// let mut answer = connect(&fd, &listener.local_addr()?);
 /// while answer.is_would_block() {
-///     poll(&mut [Op::Connect.interest().on(&fd)], None).into_result()?;
+///     let mut fds = [Op::Connect.interest().on(&fd)];
+///     poll(&mut fds, Some(Duration::from_secs(10))).into_result()?;
 ///     answer = finish_connect(&fd);
 /// }
 /// assert_eq!(answer, Io::Ready(()));

@@ -19,11 +19,13 @@ use crate::{Errno, set_nonblocking};
 /// Fuchsia; [`Platform::socket_flags`]), they are set afterwards: a thread that
 /// forks and executes in between can leak the descriptor into its child.
 ///
+/// `Err` is the system's errno, unchanged: EMFILE and ENFILE when descriptors have run
+/// out, ENOBUFS and ENOMEM when memory has, others for a kind that the system lacks.
+///
 /// # Examples
 ///
 /// ```
-/// use rustix::net::{AddressFamily, SocketType};
-/// use wouldblock::{is_nonblocking, socket};
+/// use wouldblock::{AddressFamily, SocketType, is_nonblocking, socket};
 ///
 /// let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
 /// assert!(is_nonblocking(&fd)?);
@@ -65,8 +67,7 @@ fn socket_by(
 /// # Examples
 ///
 /// ```
-/// use rustix::net::{AddressFamily, SocketType};
-/// use wouldblock::{Io, SendFlags, send, socketpair};
+/// use wouldblock::{AddressFamily, Io, SendFlags, SocketType, send, socketpair};
 ///
 /// let (ours, _theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None)?;
 /// assert_eq!(send(&ours, b"hello", SendFlags::empty()), Io::Ready(5));
@@ -102,7 +103,8 @@ fn socketpair_by(
 /// first the end to read from, then the end to write to.
 ///
 /// Where there is no `pipe2` (macOS, AIX, Haiku, QNX), the flags are set
-/// afterwards, as for [`socket()`].
+/// afterwards, as for [`socket()`]. `Err` is the system's errno: EMFILE and ENFILE when
+/// descriptors have run out.
 ///
 /// # Examples
 ///

@@ -44,7 +44,7 @@ type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 /// [`Message::descriptors`] says how many. What stood there is dropped. All are
 /// close-on-exec, on every system; their mode is the sender's. More than there
 /// is room for are closed and reported by [`Message::descriptors_lost`]. Nothing
-/// is allocated.
+/// is allocated. Answers as [`recv_msg`](crate::recv_msg) does.
 ///
 /// # Platform notes
 ///
@@ -78,6 +78,11 @@ type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 /// assert!(into[0].is_some());
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// # References
+///
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvmsg.html),
+/// [Linux](https://man7.org/linux/man-pages/man7/unix.7.html)
 #[doc(alias = "SCM_RIGHTS")]
 #[doc(alias = "recvmsg")]
 #[inline]

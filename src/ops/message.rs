@@ -23,6 +23,7 @@ use crate::{Descriptor, Errno, Io, NonBlocking, Op, RecvFlags, SendFlags};
 /// - `Ready((n, address))`: `n` bytes are in `buf[..n]`. A datagram that is
 ///   longer than `buf` is cut off, and this call cannot tell: [`recv_msg`] can.
 ///   There is no address on a connected stream, or where the sender has none.
+/// - `Ready((0, address))`: an empty message, or what else 0 means; see [`Io`].
 /// - `WouldBlock`, `Err`: as for [`recv()`](crate::recv()).
 ///
 /// ```
@@ -63,6 +64,7 @@ pub fn recv_from<Fd: Descriptor>(
 /// waiting.
 ///
 /// - `Ready(n)`: `n` bytes were taken; a datagram is taken whole or not at all.
+/// - `Ready(0)`: `buf` is empty, and an empty datagram was sent.
 /// - `WouldBlock`: there is no room in the socket's own queue. Wait for
 ///   [`Interest::WRITABLE`](crate::Interest::WRITABLE).
 /// - `Err`: as for [`send()`](crate::send()). With an `AF_UNIX` address the
@@ -79,6 +81,19 @@ pub fn recv_from<Fd: Descriptor>(
 /// | Linux | `Err(EAGAIN)`, outcome `BackOff` |
 /// | the BSDs, macOS | `Err(ENOBUFS)`, outcome `BackOff` |
 /// | Haiku, and where nobody has looked | `Err` of the system's number, outcome `BackOff` |
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{AddressFamily, Io, SendFlags, SocketType, send_to, socket};
+/// use std::net::UdpSocket;
+///
+/// let theirs = UdpSocket::bind("127.0.0.1:0")?;
+/// let ours = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+/// let sent = send_to(&ours, b"hello", SendFlags::empty(), &theirs.local_addr()?);
+/// assert_eq!(sent, Io::Ready(5));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # References
 ///
@@ -199,6 +214,7 @@ pub(super) fn takes(
 ///
 /// - `Ready(n)`: `n` bytes of all buffers were taken; on a datagram socket all or
 ///   none.
+/// - `Ready(0)`: there is no byte in them. A datagram socket sends an empty datagram.
 /// - `WouldBlock`, `Err`: as for [`send()`](crate::send()).
 ///
 /// The vectored form of `send`: it never raises SIGPIPE where the system can help
@@ -206,6 +222,16 @@ pub(super) fn takes(
 /// one call ([`Platform::iov_max`]), a stream takes the first; for a datagram
 /// socket, on which that would cut the message, the system's error is passed on
 /// (EMSGSIZE).
+///
+/// ```
+/// use std::io::IoSlice;
+/// use wouldblock::{AddressFamily, Io, SendFlags, SocketType, send_msg, socketpair};
+///
+/// let (ours, _theirs) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+/// let bufs = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+/// assert_eq!(send_msg(&ours, &bufs, SendFlags::empty()), Io::Ready(8));
+/// # Ok::<(), wouldblock::Errno>(())
+/// ```
 ///
 /// # References
 ///

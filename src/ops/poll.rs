@@ -66,7 +66,7 @@ use crate::{Descriptor, Interest, Io, NonBlocking, Op, Outcome, Readiness};
 /// let mut fds = [Interest::READABLE.on(&ours)];
 /// assert_eq!(poll(&mut fds, Some(Duration::from_micros(200))), Io::WouldBlock);
 /// theirs.write_all(b"!")?;
-/// assert_eq!(poll(&mut fds, None), Io::Ready(1));
+/// assert_eq!(poll(&mut fds, Some(Duration::from_secs(10))), Io::Ready(1));
 /// assert!(Readiness::from(&fds[0]).is_readable());
 /// # Ok::<(), std::io::Error>(())
 /// ```

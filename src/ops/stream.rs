@@ -72,7 +72,8 @@ pub fn recv<Fd: Descriptor>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
 /// Like [`recv()`], into memory that need not be initialised.
 ///
 /// `then` is given the bytes that arrived, at the start of `buf`, and its result
-/// is the answer's value. It is not called unless the answer is `Ready`.
+/// is the answer's value. It is not called unless the answer is `Ready`; given no bytes,
+/// it is the end of file, or what else 0 means to `recv`.
 ///
 /// ```
 /// use core::mem::MaybeUninit;
@@ -217,7 +218,8 @@ pub fn read<Fd: Descriptor>(fd: Fd, buf: &mut [u8]) -> Io {
 /// Like [`read()`], into memory that need not be initialised.
 ///
 /// `then` is given the bytes that were read, at the start of `buf`, and its
-/// result is the answer's value. It is not called unless the answer is `Ready`.
+/// result is the answer's value. It is not called unless the answer is `Ready`; given
+/// no bytes, it is the end of file, or what else 0 means to [`read()`].
 #[doc(alias = "read")]
 #[inline]
 pub fn read_with<Fd: Descriptor, R>(
@@ -263,6 +265,18 @@ pub fn read_with<Fd: Descriptor, R>(
 /// A pipe with room for some bytes may still answer `WouldBlock`: up to
 /// `PIPE_BUF` bytes are written whole or not at all, and Linux counts its room
 /// in pages.
+///
+/// # Examples
+///
+/// ```
+/// use wouldblock::{Io, pipe, write};
+///
+/// let (_reader, writer) = pipe()?;
+/// let page = [7; 4096];
+/// while write(&writer, &page).is_ready() {}
+/// assert_eq!(write(&writer, &page), Io::WouldBlock);
+/// # Ok::<(), wouldblock::Errno>(())
+/// ```
 ///
 /// # References
 ///

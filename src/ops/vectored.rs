@@ -18,7 +18,21 @@ use crate::{Descriptor, Io, NonBlocking, Op, SendFlags};
 /// Like [`read()`](crate::read()), filling one buffer after the other. Of more
 /// buffers than the system takes in one call ([`Platform::iov_max`], 1024 on
 /// most), or of more bytes, only the first are used: a short count is a legal
-/// answer.
+/// answer. `Ready(n)` counts the bytes of all.
+///
+/// ```
+/// use std::io::{IoSlice, IoSliceMut};
+/// use wouldblock::{Io, pipe, readv, writev};
+///
+/// let (reader, writer) = pipe()?;
+/// let bufs = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+/// assert_eq!(writev(&writer, &bufs), Io::Ready(8));
+/// let (mut head, mut body) = ([0; 4], [0; 64]);
+/// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+/// assert_eq!(readv(&reader, &mut bufs), Io::Ready(8));
+/// assert_eq!((&head, &body[..4]), (b"head", &b"body"[..]));
+/// # Ok::<(), wouldblock::Errno>(())
+/// ```
 ///
 /// # References
 ///
@@ -89,11 +103,12 @@ pub(super) fn fitting(lengths: impl ExactSizeIterator<Item = usize>, platform: &
 /// answer is, it holds what is still to be sent: nothing is lost, nothing is sent
 /// twice.
 ///
-/// - `Ready(())`: all was taken; `buf` is empty.
+/// - `Ready(())`: all was taken; `buf` is empty. If it was so before, no call is made.
 /// - `WouldBlock`: wait for [`Interest::WRITABLE`](crate::Interest::WRITABLE),
 ///   then call again with the same `buf`.
 /// - `Err`: as for [`send()`]. After [`Outcome::BackOff`](crate::Outcome::BackOff)
-///   it may go on with the same `buf`, too.
+///   it may go on with the same `buf`, too. EIO if the system takes none of some bytes
+///   and gives no reason, which would be a loop without end; none is known to.
 ///
 /// For streams; on a datagram socket every call would send a message.
 ///

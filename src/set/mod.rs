@@ -31,6 +31,7 @@ use crate::{Deadline, Descriptor, Interest, Io, Readiness, poll, poll_until};
 /// ```
 /// use std::io::Write;
 /// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
 /// use wouldblock::{Deadline, Inline, Interest, Io, PollSet};
 ///
 /// let (ours, mut theirs) = UnixStream::pair()?;
@@ -38,7 +39,7 @@ use crate::{Deadline, Descriptor, Interest, Io, Readiness, poll, poll_until};
 /// let key = set.register(ours, Interest::READABLE, "a peer").unwrap();
 ///
 /// theirs.write_all(b"!")?;
-/// assert_eq!(set.select(Deadline::never()), Io::Ready(1));
+/// assert_eq!(set.select(Deadline::after(Duration::from_secs(10))), Io::Ready(1));
 /// while let Some((key, readiness)) = set.next_ready() {
 ///     assert!(readiness.is_readable());
 ///     assert_eq!(set.get(key).map(|entry| *entry.data), Some("a peer"));
