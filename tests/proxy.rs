@@ -51,7 +51,7 @@ struct Statistics {
 
 impl Proxy {
     fn new(target: impl ToString) -> Self {
-        Self::start(Command::new(binary()).args(["127.0.0.1:0", &target.to_string()]))
+        Self::start(common::command(binary()).args(["127.0.0.1:0", &target.to_string()]))
     }
 
     fn start(command: &mut Command) -> Self {
@@ -453,7 +453,7 @@ fn proxy_of_unix_listener_and_target_passes_bytes() {
     let path = |name| directory.path().join(name);
     let named = |name| format!("unix:{}", path(name).display());
     let target = UnixListener::bind(path("target")).unwrap();
-    let proxy = Proxy::start(Command::new(binary()).args([named("proxy"), named("target")]));
+    let proxy = Proxy::start(common::command(binary()).args([named("proxy"), named("target")]));
     assert_eq!(proxy.name, named("proxy"));
 
     let mut client = UnixStream::connect(path("proxy")).unwrap();
@@ -720,7 +720,7 @@ fn proxy_of_hung_up_peer_rests() {
     let path = directory.path().join("proxy");
     let (listener, address) = listener();
     let named = format!("unix:{}", path.display());
-    let proxy = Proxy::start(Command::new(binary()).args([named, address.to_string()]));
+    let proxy = Proxy::start(common::command(binary()).args([named, address.to_string()]));
     let mut client = UnixStream::connect(&path).unwrap();
     client.write_all(b"going").unwrap();
     let mut server = accept(&listener);
