@@ -119,6 +119,8 @@ fn register_of_the_same_descriptor_twice_hands_it_back<S: Storage>() {
     assert_eq!(refused.fd.as_raw_fd(), ours.as_raw_fd());
     assert_eq!(refused.data, "second");
     assert_eq!(refused.to_string(), "the descriptor is registered already");
+    let shown = format!("NotRegistered {{ reason: {:?}, .. }}", refused.reason);
+    assert_eq!(format!("{refused:?}"), shown);
     let entry = set.get(key).unwrap();
     assert_eq!((*entry.data, entry.interest), ("first", Interest::READABLE));
     assert_eq!(set.len(), 1);

@@ -106,6 +106,24 @@ fn deadline_from_an_instant_is_not_before_it() {
 }
 
 #[test]
+fn waits_as_methods_are_the_functions() {
+    let (ours, mut theirs) = unix_pair();
+    let ours = NonBlocking::new(ours).unwrap();
+    lateness(millis(3), |end| {
+        assert_eq!(ours.wait_for(Interest::READABLE, end), Io::WouldBlock);
+    });
+    lateness(millis(3), |end| {
+        assert_eq!(ours.wait_readable(end), Io::WouldBlock);
+    });
+    assert_eq!(ours.wait_writable(soon()), Io::Ready(Readiness::WRITABLE));
+    theirs.write_all(b"!").unwrap();
+    assert_eq!(ours.wait_readable(soon()), Io::Ready(Readiness::READABLE));
+    let both = Interest::READABLE | Interest::WRITABLE;
+    let readiness = ours.wait_for(both, soon()).ready().unwrap();
+    assert!(readiness.is_readable() && readiness.is_writable());
+}
+
+#[test]
 fn waits_whose_deadline_has_passed_ask_once_and_end() {
     let now = Deadline::after(Duration::ZERO);
     let (ours, mut theirs) = unix_pair();
@@ -698,6 +716,23 @@ fn retry_in_a_shortage_pauses_longer_and_longer() {
     for (pair, pause) in made.windows(2).zip([1, 2, 4, 8, 16, 32]) {
         assert!(pair[1] - pair[0] >= millis(pause), "not {pause} ms");
     }
+}
+
+/// There is no end by which to cut a pause short.
+#[test]
+fn retry_for_ever_in_a_shortage_pauses_and_goes_on() {
+    let (ours, _theirs) = unix_pair();
+    let mut calls = 0;
+    lateness(millis(1 + 2 + 4 + 8 + 16 + 32 + 64), |_| {
+        let answer = retry_until(&ours, Retry::Send, Deadline::never(), |fd| {
+            calls += 1;
+            match calls {
+                1..=7 => Io::Err(Errno::NOBUFS),
+                _ => send(fd, b"!", SendFlags::empty()),
+            }
+        });
+        assert_eq!((answer, calls), (Io::Ready(1), 8));
+    });
 }
 
 #[test]

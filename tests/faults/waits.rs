@@ -130,6 +130,41 @@ fn retry_until_under_a_lying_readiness_does_not_spin() {
     }
 }
 
+/// After two lies, each pause is followed by a question, and that fails.
+#[test]
+fn retry_until_whose_question_after_a_pause_fails_goes_on_or_says_so() {
+    if !is_available() {
+        return;
+    }
+    for errno in (1..=133).map(Errno::from_raw_os_error) {
+        let world = World::new();
+        let mut questions = 0;
+        let kernel = |_: &_| {
+            questions += 1;
+            match questions {
+                3 => Answer::Errno(errno.raw_os_error()),
+                _ => Answer::Real,
+            }
+        };
+        let mut calls = 0;
+        let body = || {
+            retry_until(&world.ours, Retry::Send, Deadline::after(LONG), |_| {
+                calls += 1;
+                match calls {
+                    1..=3 => Io::WouldBlock,
+                    _ => Io::Ready(()),
+                }
+            })
+        };
+        let (answer, _) = answered(&[libc::SYS_ppoll], kernel, body);
+        let wanted = match Op::Poll.outcome(errno) {
+            Outcome::Failed => (Io::Err(errno), 3),
+            _ => (Io::Ready(()), 4),
+        };
+        assert_eq!((answer, calls), wanted, "{errno}");
+    }
+}
+
 #[test]
 fn poll_until_goes_on_after_what_passes_and_gives_up_on_the_rest() {
     if !is_available() {
