@@ -37,6 +37,7 @@ unsafe impl GlobalAlloc for Refusing {
 static REFUSING: Refusing = Refusing;
 
 fn without_allocation<T>(body: impl FnOnce() -> T) -> T {
+    scenarios::ask_the_clock();
     REFUSES.set(true);
     let value = body();
     REFUSES.set(false);

@@ -105,6 +105,14 @@ fn waits_allocate_nothing() {
     });
 }
 
+/// The first time, rustix's own backend looks for the clock in the auxiliary vector,
+/// and with its feature `alloc`, which `std` turns on, it allocates for that where the
+/// kernel has no `PR_GET_AUXV`: on Linux before 6.4. Once in a process, in
+/// `src/backend/linux_raw/param/auxv.rs` of rustix 1.1.6.
+pub(crate) fn ask_the_clock() {
+    let _ = Deadline::after(Duration::ZERO);
+}
+
 /// Registers, waits, and takes everything out again.
 fn use_set<S: wouldblock::Storage>(
     set: &mut PollSet<UnixStream, usize, S>,
