@@ -58,6 +58,7 @@ with_each_storage! {
     a_late_key_is_unknown_after_its_slot_was_used_again
     select_finds_what_is_ready_and_nothing_else
     select_forgets_what_nobody_has_taken
+    select_with_one_served_each_time_serves_all_in_turn
     next_ready_passes_over_what_was_unregistered
     next_ready_does_not_take_a_newcomer_for_its_predecessor
     select_of_an_empty_set_waits_for_the_time_alone
@@ -311,6 +312,31 @@ fn select_forgets_what_nobody_has_taken<S: Storage>() {
     }
     assert_eq!(set.select(now()), Io::WouldBlock);
     assert_eq!(set.next_ready(), None);
+}
+
+/// All are ready all the time, and the caller has time for the first only.
+fn select_with_one_served_each_time_serves_all_in_turn<S: Storage>() {
+    let pairs = pairs(5);
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    for (i, (ours, _)) in pairs.iter().enumerate() {
+        set.register(ours, Interest::WRITABLE, i).unwrap();
+    }
+    let mut served = [0; 5];
+    for round in 1..=15 {
+        let answer = if round % 2 == 0 {
+            set.select(soon())
+        } else {
+            set.poll(None)
+        };
+        assert_eq!(answer, Io::Ready(5));
+        let (key, _) = set.next_ready().unwrap();
+        served[*set.get(key).unwrap().data] += 1;
+        // And all the others after it.
+        assert_eq!(found(&mut set).len(), 4);
+        if round % 5 == 0 {
+            assert_eq!(served, [round / 5; 5]);
+        }
+    }
 }
 
 fn next_ready_passes_over_what_was_unregistered<S: Storage>() {
