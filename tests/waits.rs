@@ -769,6 +769,12 @@ fn retry_after_dead_connections_tries_at_once_and_then_pauses() {
     assert_eq!((answer, made.len()), (Io::Ready(1), 5));
     assert!(made[3] - made[2] >= millis(1));
     assert!(made[4] - made[3] >= millis(2));
+    // Two tries cost no time, and so are made even when none is left; a third does.
+    let now = Deadline::after(Duration::ZERO);
+    let (answer, made) = scripted(&[dead, dead, Io::Ready(1)], Retry::Accept, now);
+    assert_eq!((answer, made.len()), (Io::Ready(1), 3));
+    let (answer, made) = scripted(&[dead, dead, dead, Io::Ready(1)], Retry::Accept, now);
+    assert_eq!((answer, made.len()), (dead, 3));
     let (answer, made) = scripted(&[dead], Retry::Accept, Deadline::after(millis(60)));
     assert_eq!(answer, Io::Err(Errno::CONNABORTED));
     assert!(made.len() <= 10, "{} calls", made.len());
