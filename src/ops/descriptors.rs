@@ -226,6 +226,7 @@ impl<F: AsFd> NonBlocking<F> {
 mod tests {
     use super::*;
     use crate::{AddressFamily, SocketType, socketpair};
+    use rustix::io::{FdFlags, fcntl_getfd};
 
     #[test]
     fn recv_fds_into_one_buffer_above_the_platforms_limit_fills_the_head() {
@@ -237,5 +238,25 @@ mod tests {
         let bufs = &mut [IoSliceMut::new(&mut buf)];
         let answer = recv_fds_by(ours.as_fd(), bufs, &mut [], RecvFlags::empty(), &platform);
         assert_eq!(answer.ready().unwrap().bytes, 3);
+    }
+    #[test]
+    fn recv_fds_where_the_system_does_not_set_close_on_exec_sets_it() {
+        let mut platform = *HOST;
+        platform.msg_cmsg_cloexec = 0;
+        platform.cmsg_cloexec_holds = false;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let flags = SendFlags::empty();
+        let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[ours.as_fd()], flags);
+        assert_eq!(sent, Io::Ready(1));
+        let mut into = [const { None }; 2];
+        let mut byte = [0];
+        let bufs = &mut [IoSliceMut::new(&mut byte)];
+        let answer = recv_fds_by(ours.as_fd(), bufs, &mut into, RecvFlags::empty(), &platform);
+        let message = answer.ready().unwrap();
+        assert_eq!((message.descriptors, message.descriptors_lost), (1, false));
+        let [Some(fd), None] = into else {
+            panic!("one descriptor was sent")
+        };
+        assert_eq!(fcntl_getfd(&fd), Ok(FdFlags::CLOEXEC));
     }
 }

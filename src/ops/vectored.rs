@@ -5,10 +5,10 @@
     reason = "`as_slice`: see `bytes` below; std's own does the same"
 )]
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{self, IoSlice, IoSliceMut};
 
-use super::{send, settle, write};
+use super::{clamp, clamp_mut, send, settle, write};
 use crate::platform::host::NO_PROGRESS;
 use crate::platform::{HOST, Platform};
 use crate::{Descriptor, Io, NonBlocking, Op, SendFlags};
@@ -39,10 +39,17 @@ use crate::{Descriptor, Io, NonBlocking, Op, SendFlags};
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/readv.html)
 #[inline]
 pub fn readv<Fd: Descriptor>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
-    let fd = fd.as_fd();
-    let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), HOST);
+    readv_by(fd.as_fd(), bufs, HOST)
+}
+
+#[inline]
+fn readv_by(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], platform: &Platform) -> Io {
+    let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), platform);
     match bufs.first_mut() {
-        Some(first) if count == 0 => crate::read(fd, first.as_mut_slice()),
+        Some(first) if count == 0 => {
+            let head = clamp_mut(first.as_mut_slice(), platform);
+            settle(Op::Read, || io::read(fd, &mut *head))
+        }
         _ => {
             let bufs = bufs.get_mut(..count).unwrap_or_default();
             settle(Op::Read, || io::readv(fd, bufs))
@@ -66,10 +73,17 @@ pub fn readv<Fd: Descriptor>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/writev.html)
 #[inline]
 pub fn writev<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>]) -> Io {
-    let fd = fd.as_fd();
-    let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), HOST);
+    writev_by(fd.as_fd(), bufs, HOST)
+}
+
+#[inline]
+fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> Io {
+    let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), platform);
     match bufs.first() {
-        Some(first) if count == 0 => write(fd, first.as_slice()),
+        Some(first) if count == 0 => {
+            let head = clamp(first.as_slice(), platform);
+            settle(Op::Write, || io::write(fd, head))
+        }
         _ => {
             let bufs = bufs.get(..count).unwrap_or_default();
             settle(Op::Write, || io::writev(fd, bufs))
@@ -302,6 +316,22 @@ mod tests {
             fitting([usize::MAX, usize::MAX].into_iter(), &platform(8, 16)),
             0
         );
+    }
+
+    #[test]
+    fn vectored_calls_with_one_buffer_above_the_platforms_limit_take_the_head() {
+        let (reader, writer) = crate::pipe().unwrap();
+        let limited = platform(3, 16);
+        let bufs = [IoSlice::new(b"hello"), IoSlice::new(b"more")];
+        let answer = writev_by(writer.as_fd(), &bufs, &limited);
+        assert_eq!(answer, Io::Ready(3));
+        assert_eq!(write(&writer, b"p me"), Io::Ready(4));
+        let mut buf = [0; 8];
+        let answer = readv_by(reader.as_fd(), &mut [IoSliceMut::new(&mut buf)], &limited);
+        assert_eq!((answer, &buf), (Io::Ready(3), b"hel\0\0\0\0\0"));
+        // Nothing of nothing is not the head of a first buffer.
+        assert_eq!(writev_by(writer.as_fd(), &[], &limited), Io::Ready(0));
+        assert_eq!(readv_by(reader.as_fd(), &mut [], &limited), Io::Ready(0));
     }
 
     #[test]

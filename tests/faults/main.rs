@@ -261,6 +261,32 @@ fn finish_connect_without_a_name_asks_further() {
     }
 }
 
+/// What fits into one call needs no second one to ask how to cut it.
+#[test]
+fn messages_of_as_many_buffers_as_fit_do_not_ask_for_the_type() {
+    use wouldblock::{IoSliceMut, recv_msg, send_msg};
+    if !is_available() {
+        return;
+    }
+    let world = World::new();
+    for (count, questions) in [(1, 0), (1024, 0), (1025, 1)] {
+        let body = || {
+            let sent = send_msg(&world.ours, &vec![IoSlice::new(b"!"); count], OUT);
+            assert_eq!(sent, Io::Ready(count.min(1024)));
+        };
+        let ((), calls) = answered(&[libc::SYS_getsockopt], |_| Answer::Real, body);
+        assert_eq!(calls, questions, "send_msg of {count}");
+        let body = || {
+            let mut bytes = vec![[0]; count];
+            let mut bufs: Vec<_> = bytes.iter_mut().map(|byte| IoSliceMut::new(byte)).collect();
+            let message = recv_msg(&world.theirs, &mut bufs, IN).ready().unwrap();
+            assert_eq!(message.bytes, count.min(1024));
+        };
+        let ((), calls) = answered(&[libc::SYS_getsockopt], |_| Answer::Real, body);
+        assert_eq!(calls, questions, "recv_msg of {count}");
+    }
+}
+
 #[test]
 fn accept_of_nothing_but_dead_connections_ends() {
     if !is_available() {
