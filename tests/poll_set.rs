@@ -68,6 +68,7 @@ with_each_storage! {
     a_set_that_is_dropped_closes_its_descriptors
     a_set_holds_references_as_well
     a_set_says_what_it_holds
+    iter_mut_reaches_every_registration_once
     random_sequences_agree_with_a_naive_model
 }
 
@@ -477,6 +478,25 @@ fn a_set_says_what_it_holds<S: Storage>() {
         format!("{set:?}"),
         format!("{{OwnedFd {{ fd: {number} }}: \"peer\"}}")
     );
+}
+
+fn iter_mut_reaches_every_registration_once<S: Storage>() {
+    let pairs = pairs(7);
+    let mut set: PollSet<_, _, S> = PollSet::new();
+    let keys: Vec<_> = pairs
+        .iter()
+        .map(|(ours, _)| set.register(ours, Interest::READABLE, 0).unwrap())
+        .collect();
+    set.unregister(keys[2]).unwrap();
+    for (key, fd, data) in set.iter_mut() {
+        let i = keys.iter().position(|&known| known == key).unwrap();
+        assert_eq!(fd.as_raw_fd(), pairs[i].0.as_raw_fd());
+        *data += i;
+    }
+    for (i, &key) in keys.iter().enumerate() {
+        let data = set.get(key).map(|entry| *entry.data);
+        assert_eq!(data, (i != 2).then_some(i));
+    }
 }
 
 #[test]
