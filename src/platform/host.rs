@@ -178,6 +178,26 @@ const _: () = {
     );
 };
 
+/// Whether the first of these errnos have these numbers, in this order.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(
+    dead_code,
+    reason = "Rust 1.85 does not count its use by the assertion below"
+)]
+const fn begin_with(errnos: &[Errno], numbers: &[i32]) -> bool {
+    if numbers.len() > errnos.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < numbers.len() {
+        if numbers[i] != errnos[i].raw_os_error() {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const _: () = {
     let known = [
@@ -187,12 +207,44 @@ const _: () = {
         Errno::HOSTUNREACH,
         Errno::NETUNREACH,
     ];
-    let mut i = 0;
-    while i < HOST.accept_network_errors.len() {
-        assert!(
-            HOST.accept_network_errors[i] == known[i].raw_os_error(),
-            "the platform table is wrong for this target: accept_network_errors",
-        );
-        i += 1;
-    }
+    assert!(
+        begin_with(&known, HOST.accept_network_errors),
+        "the platform table is wrong for this target: accept_network_errors",
+    );
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_or_neither_of_one_alone_or_of_another_is_neither() {
+        let (nonblock, cloexec) = (4, 2);
+        assert!(both_or_neither(0, nonblock, cloexec));
+        assert!(both_or_neither(6, nonblock, cloexec));
+        for half in [nonblock, cloexec, 6 | 1] {
+            assert!(!both_or_neither(half, nonblock, cloexec), "{half}");
+        }
+        // Where rustix has one of them only.
+        assert!(!both_or_neither(nonblock, nonblock, 0));
+        assert!(!both_or_neither(cloexec, 0, cloexec));
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn begin_with_other_numbers_or_more_of_them_does_not() {
+        let errnos = [Errno::AGAIN, Errno::INTR];
+        let [again, interrupted] = errnos.map(Errno::raw_os_error);
+        for numbers in [&[][..], &[again], &[again, interrupted]] {
+            assert!(begin_with(&errnos, numbers), "{numbers:?}");
+        }
+        for numbers in [
+            &[interrupted][..],
+            &[again, again],
+            &[interrupted, interrupted],
+            &[again, interrupted, again],
+        ] {
+            assert!(!begin_with(&errnos, numbers), "{numbers:?}");
+        }
+    }
+}
