@@ -2,7 +2,7 @@
 //! mapping with each kernel's own table: `tests/data/README.md`.
 
 use core::ops::Index;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wouldblock::platform::{ALL, Platform};
 use wouldblock::{Interest, Op, Outcome, Readiness, classify};
@@ -103,12 +103,17 @@ impl Trace {
         known
     }
 
-    /// The answer of `poll` in the state in which `row`'s call was made.
-    fn poll_of(&self, row: &Row) -> Row {
-        let mut found = self.rows();
-        found.retain(|poll| poll["op"] == *"poll" && poll["scenario"] == row["poll_row"]);
-        assert_eq!(found.len(), 1, "{} {}", self.file, &row["poll_row"]);
-        found.remove(0)
+    /// The answers of `poll`, by scenario.
+    fn polls(&self) -> BTreeMap<&'static str, Row> {
+        let mut polls = BTreeMap::new();
+        for row in self.rows() {
+            if row["op"] == *"poll" {
+                let scenario = row.0[0];
+                let other = polls.insert(scenario, row);
+                assert!(other.is_none(), "{} {scenario} twice", self.file);
+            }
+        }
+        polls
     }
 }
 
@@ -206,10 +211,12 @@ type Classifier = fn(&Row, &Platform) -> Outcome;
 
 fn judge_trace(trace: &Trace, classifier: Classifier) -> Result<[usize; 3], String> {
     let mut judged = [0; 3];
+    let polls = trace.polls();
     let mut rows = trace.failed_calls();
     rows.retain(|row| !row["poll_row"].is_empty());
     for row in rows {
-        let poll = trace.poll_of(&row);
+        // In the state in which the call was made.
+        let poll = &polls[&row["poll_row"]];
         let outcome = classifier(&row, trace.table());
         let ready = judge_law(outcome, &row["direction"], &poll["revents"])
             .map_err(|why| format!("{}: {why}", &row["scenario"]))?;
@@ -221,7 +228,7 @@ fn judge_trace(trace: &Trace, classifier: Classifier) -> Result<[usize; 3], Stri
         };
         judged[column] += 1;
         // Two rows that differ between runs need not be of one state.
-        assert!([row, poll].iter().all(|row| row["stable"] == *"yes"));
+        assert!([&row, poll].iter().all(|row| row["stable"] == *"yes"));
     }
     Ok(judged)
 }
