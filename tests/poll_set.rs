@@ -8,11 +8,13 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::signals::under_fire;
-use common::{DEADLINE, alone, dead_descriptor, open_descriptors};
+use common::{DEADLINE, STARTS, alone, dead_descriptor, open_descriptors};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use wouldblock::{
     Deadline, Errno, Inline, Interest, Io, Key, PollSet, Readiness, Reason, Storage, UnknownKey,
 };
@@ -630,26 +632,40 @@ impl Socket {
         }
     }
 
-    /// Closes the other end. A process that another test is starting may hold a copy
-    /// of it until it executes, so this waits until the hang-up has come.
+    /// Closes the other end, and waits until that has come: a process that another
+    /// test has started may hold a copy until it executes. Where nothing tells of it
+    /// behind unread data, no process may start meanwhile.
     fn hang_up(&mut self) {
+        let _alone = STARTS.read();
         self.theirs = None;
-        let mut fds = [Interest::empty().on(&*self.ours)];
-        if cfg!(target_os = "linux") {
-            let answer = wouldblock::poll(&mut fds, Some(DEADLINE));
-            assert_eq!(answer, Io::Ready(1), "no hang-up");
-        }
+        let unasked = self.tells_of_hang_up();
+        let interest = [Interest::READABLE, Interest::empty()][usize::from(unasked)];
+        let readiness = common::wait_for(&*self.ours, interest);
+        assert!(readiness.is_readable(), "{readiness:?}");
+    }
+
+    /// Whether a hang-up is reported to whoever did not ask to read.
+    fn tells_of_hang_up(&self) -> bool {
+        static TOLD: LazyLock<bool> = LazyLock::new(|| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            drop(theirs);
+            common::wait_to_read(&ours);
+            // Not by way of this crate, which is what is tested.
+            let mut fds = [PollFd::new(&ours, PollFlags::empty())];
+            rustix::event::poll(&mut fds, Some(&Timespec::default())) == Ok(1)
+        });
+        self.theirs.is_none() && *TOLD
     }
 
     /// Whether a wait has to find it; None where systems differ.
     fn is_ready(&self) -> Option<bool> {
         let (_, interest, _) = self.registered?;
-        let hung_up = self.theirs.is_none();
-        if interest.is_empty() && hung_up && !cfg!(target_os = "linux") {
+        let ended = self.theirs.is_none();
+        if interest.is_empty() && ended && !self.tells_of_hang_up() {
             return None;
         }
-        let readable = interest.contains(Interest::READABLE) && self.data;
-        Some(hung_up || readable || interest.contains(Interest::WRITABLE))
+        let readable = interest.contains(Interest::READABLE) && (self.data || ended);
+        Some(self.tells_of_hang_up() || readable || interest.contains(Interest::WRITABLE))
     }
 }
 
@@ -866,9 +882,9 @@ impl<S: Storage> Model<S> {
                 [Interest::READABLE, Interest::WRITABLE].map(|bit| interest.contains(bit));
             assert!(reads || !readiness.contains(Readiness::READABLE));
             assert!(writes || !readiness.contains(Readiness::WRITABLE));
-            let hung_up = socket.theirs.is_none();
-            assert!(!(reads && socket.data || hung_up) || readiness.is_readable());
-            assert!(!(writes || hung_up) || readiness.is_writable());
+            let (ended, told) = (socket.theirs.is_none(), socket.tells_of_hang_up());
+            assert!(!(reads && (socket.data || ended) || told) || readiness.is_readable());
+            assert!(!(writes || told) || readiness.is_writable());
             if changes {
                 let gone = if self.random.below(2) == 0 {
                     i
