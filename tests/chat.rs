@@ -75,26 +75,36 @@ impl Server {
         Duration::from_millis(10 * ticks)
     }
 
-    /// Fails if it uses the processor while nothing happens for a second.
+    /// Fails if it uses the processor while nothing happens. What is under way has some
+    /// seconds to come to its end.
     #[track_caller]
     fn assert_idle(&self) {
         #[cfg(target_os = "linux")]
         {
-            let before = self.cpu_time();
-            // Not to wait for anything: this is the time that is measured.
-            thread::sleep(Duration::from_secs(1));
-            let used = self.cpu_time() - before;
-            assert!(used <= Duration::from_millis(20), "{used:?} in 1 s");
+            let mut seconds = Vec::new();
+            while seconds
+                .last()
+                .is_none_or(|used| *used > Duration::from_millis(20))
+            {
+                assert!(seconds.len() < 10, "used in each second: {seconds:?}");
+                let before = self.cpu_time();
+                // Not to wait for anything: this is the time that is measured.
+                thread::sleep(Duration::from_secs(1));
+                seconds.push(self.cpu_time() - before);
+            }
         }
     }
 
-    /// The most memory that it has had at one time, in KiB.
+    /// The most memory that it has had at one time, in KiB. gVisor does not tell, so
+    /// there it is what it has now.
     #[cfg(target_os = "linux")]
     fn peak_memory(&self) -> usize {
         let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        peak.unwrap().parse().unwrap()
+        let size = |field| {
+            let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+            line.trim().strip_suffix(" kB")?.parse().ok()
+        };
+        size("VmHWM:").or_else(|| size("VmRSS:")).unwrap()
     }
 
     #[cfg(target_os = "linux")]
@@ -414,7 +424,8 @@ fn reader_slower_than_readiness_is_kept() {
         said = say_flood(&talker, said, usize::MAX / 2);
     }
     let begun = Instant::now();
-    while heard < said {
+    // Half a line at the end stays with the server.
+    while heard < said - said % FLOOD_LINE {
         wait_for_either(None, &reader, begun);
         heard = hear_flood(&reader, heard, 1 << 20);
     }
