@@ -1,5 +1,5 @@
 //! The tables, against C headers that neither rustix nor the libc crate was
-//! made from: those of glibc, musl, macOS and the BSDs. `ci/headers` prints
+//! made from: those of glibc, musl, macOS, the BSDs and WASI. `ci/headers` prints
 //! them; this test only reads.
 
 // For the choice of a table, the same file as in build.rs.
@@ -51,23 +51,42 @@ fn table(target: &str) -> &'static Platform {
     ALL.iter().find(|table| table.name == name).expect(name)
 }
 
+fn errnos(table: &Platform) -> [(&'static str, i32); 11] {
+    [
+        ("EAGAIN", table.eagain),
+        ("EWOULDBLOCK", table.ewouldblock),
+        ("EINTR", table.eintr),
+        ("EINPROGRESS", table.einprogress),
+        ("EALREADY", table.ealready),
+        ("ENOBUFS", table.enobufs),
+        ("ENOMEM", table.enomem),
+        ("ECONNABORTED", table.econnaborted),
+        ("EPROTO", table.eproto),
+        ("EMFILE", table.emfile),
+        ("ENFILE", table.enfile),
+    ]
+}
+
+/// WASI has no table of its own: rustix does not build for it.
+const WASI: &str = "wasm32-wasi";
+
+/// Emscripten takes its errno numbers, and nothing else, from WASI
+/// (`system/lib/libc/musl/arch/emscripten/bits/errno.h` includes `wasi/api.h`).
+#[test]
+fn emscripten_has_the_errno_numbers_of_the_headers_of_wasi() {
+    let (_, headers) = targets().into_iter().find(|(t, _)| *t == WASI).unwrap();
+    let emscripten = ALL.iter().find(|t| t.name == "emscripten").unwrap();
+    for (name, fact) in errnos(emscripten) {
+        assert_eq!(headers[name], Some(fact.into()), "{name}");
+    }
+}
+
 #[test]
 fn every_table_has_the_numbers_of_the_headers() {
     let mut wrong = Vec::new();
-    for (target, headers) in targets() {
+    for (target, headers) in targets().into_iter().filter(|(t, _)| *t != WASI) {
         let table = table(target);
-        let facts = [
-            ("EAGAIN", table.eagain),
-            ("EWOULDBLOCK", table.ewouldblock),
-            ("EINTR", table.eintr),
-            ("EINPROGRESS", table.einprogress),
-            ("EALREADY", table.ealready),
-            ("ENOBUFS", table.enobufs),
-            ("ENOMEM", table.enomem),
-            ("ECONNABORTED", table.econnaborted),
-            ("EPROTO", table.eproto),
-            ("EMFILE", table.emfile),
-            ("ENFILE", table.enfile),
+        let bits = [
             ("POLLIN", table.pollin.into()),
             ("POLLPRI", table.pollpri.into()),
             ("POLLOUT", table.pollout.into()),
@@ -77,30 +96,30 @@ fn every_table_has_the_numbers_of_the_headers() {
             ("POLLRDNORM", table.pollrdnorm.into()),
             ("POLLWRNORM", table.pollwrnorm.into()),
         ];
-        for (name, fact) in facts {
+        for (name, fact) in errnos(table).into_iter().chain(bits) {
             if headers[name] != Some(fact.into()) {
                 wrong.push(format!("{target} {name}: {fact}, {:?}", headers[name]));
             }
         }
         // 0 in a table is "no such bit".
-        let bits = [
+        let flags = [
             ("POLLRDHUP", table.pollrdhup.into()),
             ("MSG_NOSIGNAL", table.msg_nosignal),
             ("MSG_CMSG_CLOEXEC", table.msg_cmsg_cloexec),
         ];
-        for (name, fact) in bits {
+        for (name, fact) in flags {
             if headers[name].unwrap_or(0) != fact.into() {
                 wrong.push(format!("{target} {name}: {fact:#x}, {:x?}", headers[name]));
             }
         }
         // Two flags in one fact, which a table may leave unused.
         let both = |a: &str, b: &str| headers[a].zip(headers[b]).map(|(a, b)| a | b);
-        let flags = [
+        let pairs = [
             ("SOCK_NONBLOCK", "SOCK_CLOEXEC", table.accept_flags),
             ("SOCK_NONBLOCK", "SOCK_CLOEXEC", table.socket_flags),
             ("O_NONBLOCK", "O_CLOEXEC", table.pipe_flags),
         ];
-        for (nonblock, cloexec, fact) in flags {
+        for (nonblock, cloexec, fact) in pairs {
             if fact != 0 && both(nonblock, cloexec) != Some(fact.into()) {
                 let found = both(nonblock, cloexec);
                 wrong.push(format!("{target} {nonblock}: {fact:#x}, {found:x?}"));
@@ -133,7 +152,9 @@ fn every_table_has_the_numbers_of_the_headers() {
 
 #[test]
 fn the_headers_are_those_of_every_table_that_they_can_be() {
-    let mut seen: Vec<_> = targets().iter().map(|(t, _)| table(t).name).collect();
+    let targets = targets().into_iter().map(|(target, _)| target);
+    let targets = targets.filter(|target| *target != WASI);
+    let mut seen: Vec<_> = targets.map(|target| table(target).name).collect();
     seen.sort_unstable();
     seen.dedup();
     let known = [
