@@ -1,8 +1,8 @@
 //! Emscripten: WebAssembly with a POSIX layer in JavaScript.
 //!
 //! Numbers: the libc crate 0.2.191, `src/unix/linux_like/emscripten/mod.rs` and
-//! `src/unix/linux_like/mod.rs`. The errno numbers follow the alphabet, as in WASI; the rest is
-//! musl's.
+//! `src/unix/linux_like/mod.rs`. The errno numbers are WASI's, in the order of the alphabet
+//! (`system/lib/libc/musl/arch/emscripten/bits/errno.h`); the rest is musl's.
 //!
 //! Quirks: sockets are always non-blocking underneath (WebSockets, or Node's sockets). The flags
 //! of `socket`, `accept4`, `recv` and `send` are dropped by the releases of 2025
