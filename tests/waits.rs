@@ -330,19 +330,25 @@ fn idle_time() -> Duration {
     Duration::from_secs(if full { 5 } else { 1 })
 }
 
-/// Fails if a wait of `time` uses processor time to speak of.
+/// Fails if a wait of `time` uses processor time to speak of. Some kernels (gVisor)
+/// charge a whole tick of 10 ms to whoever runs when it ends, so there are three tries:
+/// what spins uses it in each.
 #[track_caller]
 fn uses_no_cpu_to_speak_of(
     what: &str,
     time: Duration,
     limit: Duration,
-    wait: impl FnOnce(Deadline),
+    mut wait: impl FnMut(Deadline),
 ) {
-    let before = thread_cpu_time();
-    let late = lateness(time, wait);
-    let used = thread_cpu_time() - before;
-    eprintln!("{what}: {used:?} of processor time in {:?}", time + late);
-    assert!(used < limit, "{what}: {used:?} of processor time");
+    let mut tries = Vec::new();
+    while tries.last().is_none_or(|used| *used >= limit) {
+        assert!(tries.len() < 3, "{what}: {tries:?} of processor time");
+        let before = thread_cpu_time();
+        let late = lateness(time, &mut wait);
+        let used = thread_cpu_time() - before;
+        eprintln!("{what}: {used:?} of processor time in {:?}", time + late);
+        tries.push(used);
+    }
 }
 
 #[test]
@@ -392,7 +398,8 @@ mod leaks {
     ) {
         let mut calls = 0;
         uses_no_cpu_to_speak_of(what, Duration::from_secs(2), millis(20), |end| {
-            let answer = retry_until(fd, op, end, |fd| {
+            calls = 0;
+            let answer = retry_until(&fd, op, end, |fd| {
                 calls += 1;
                 call(fd)
             });
