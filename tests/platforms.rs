@@ -1,6 +1,7 @@
 //! `docs/PLATFORMS.md` is written from the tables, and says what they say.
 //! `UPDATE_PLATFORMS=1` writes it anew.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -131,4 +132,19 @@ fn platforms_page_is_what_the_tables_say() {
         written == expected,
         "{PAGE} is out of date; UPDATE_PLATFORMS=1 cargo test --test platforms writes it",
     );
+}
+
+/// What was verified of each is in the README, and a new table has to say it too.
+#[test]
+fn readme_has_a_row_for_every_table_and_no_other() {
+    let readme = include_str!("../README.md");
+    let section = readme.split("\n## ").find(|s| s.starts_with("Platforms\n"));
+    let rows = section
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let known = ALL.iter().map(|table| table.name);
+    assert_eq!(named.collect::<BTreeSet<_>>(), known.collect());
 }
