@@ -3,20 +3,11 @@
 
 mod common;
 
-use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output};
 
-/// The example beside this test's own directory; cargo builds it with the tests.
 fn run(arguments: &[&str]) -> Output {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples/conformance");
-    let missing = "build it with `cargo build --example conformance`";
-    common::command(path)
-        .args(arguments)
-        .output()
-        .expect(missing)
+    let mut command = common::command(common::example("conformance"));
+    command.args(arguments).output().unwrap()
 }
 
 #[test]
@@ -34,7 +25,9 @@ fn conformance_on_this_system_agrees_with_its_table() {
 fn conformance_for_a_program_has_four_columns_and_every_field() {
     let output = run(&["--tsv"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for line in text.lines() {
+    let (title, lines) = text.split_once('\n').unwrap();
+    assert!(title.starts_with("# wouldblock "), "{title}");
+    for line in lines.lines() {
         let columns: Vec<_> = line.split('\t').collect();
         assert_eq!(columns.len(), 4, "{line}");
         assert!(
@@ -54,4 +47,18 @@ fn conformance_for_a_program_has_four_columns_and_every_field() {
             .any(|line| line.split('\t').next().unwrap().contains(field));
         assert!(named, "no line for {field}");
     }
+}
+
+/// Fewer than it would take to fill a backlog.
+#[test]
+fn conformance_with_few_descriptors_says_what_it_could_not_see() {
+    let conformance = common::command(common::example("conformance"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]);
+    shell.arg(conformance.get_program());
+    let output = shell.args(conformance.get_args()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("seen: it never filled"), "{text}");
+    assert!(text.contains(" 0 differ, "), "{text}");
 }
