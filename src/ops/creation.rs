@@ -175,7 +175,7 @@ fn set_nosigpipe(fd: &OwnedFd) -> Result<(), Errno> {
     set_socket_nosigpipe(fd, true)
 }
 
-/// rustix has no such function here; no table of such a system asks for it.
+/// rustix has no such function here, unless a new table says that there is one.
 #[cfg(not(any(
     wouldblock_table = "apple-macos",
     wouldblock_table = "dragonfly",
@@ -183,6 +183,10 @@ fn set_nosigpipe(fd: &OwnedFd) -> Result<(), Errno> {
     wouldblock_table = "netbsd",
 )))]
 fn set_nosigpipe(_fd: &OwnedFd) -> Result<(), Errno> {
+    const _: () = assert!(
+        !HOST.so_nosigpipe,
+        "the platform table has so_nosigpipe: name it above this function"
+    );
     Ok(())
 }
 
@@ -198,7 +202,7 @@ fn pipe_with(flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
     pipe::pipe_with(pipe::PipeFlags::from_bits_retain(flags))
 }
 
-/// rustix has no such function here; no table of such a system asks for it.
+/// rustix has no such function here, so a table that asks for it is wrong.
 #[cfg(any(
     wouldblock_table = "aix",
     wouldblock_table = "apple-macos",
@@ -208,6 +212,10 @@ fn pipe_with(flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
     wouldblock_table = "qnx-io-sock",
 ))]
 fn pipe_with(_flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
+    const _: () = assert!(
+        HOST.pipe_flags == 0,
+        "the platform table has pipe_flags: do not name it above this function"
+    );
     pipe::pipe()
 }
 
