@@ -75,22 +75,25 @@ impl Server {
         Duration::from_millis(10 * ticks)
     }
 
-    /// Fails if it uses the processor while nothing happens. What is under way has some
-    /// seconds to come to its end.
+    /// Fails if it uses the processor while nothing happens. What is under way has a
+    /// moment to come to its end: two quiet seconds in a row count.
     #[track_caller]
     fn assert_idle(&self) {
         #[cfg(target_os = "linux")]
         {
-            let mut seconds = Vec::new();
-            while seconds
-                .last()
-                .is_none_or(|used| *used > Duration::from_millis(20))
-            {
-                assert!(seconds.len() < 10, "used in each second: {seconds:?}");
+            let (mut seconds, mut quiet) = (Vec::new(), 0);
+            while quiet < 2 {
+                assert!(seconds.len() < 8, "used in each second: {seconds:?}");
                 let before = self.cpu_time();
                 // Not to wait for anything: this is the time that is measured.
                 thread::sleep(Duration::from_secs(1));
-                seconds.push(self.cpu_time() - before);
+                let used = self.cpu_time() - before;
+                quiet = if used <= Duration::from_millis(20) {
+                    quiet + 1
+                } else {
+                    0
+                };
+                seconds.push(used);
             }
         }
     }
