@@ -35,15 +35,13 @@ pinned_rust() {
     export RUSTUP_TOOLCHAIN=$release
 }
 
-# older_libc: prints the name of a copy of the package, with libc 0.2.189. The libc
-# crate 0.2.191 has the generic socket types and flags for 64-bit MIPS with glibc,
-# because src/new/glibc/sysdeps/unix/linux/mod.rs names the 32-bit architectures twice.
-# The table is right, they differ, and the build stops.
+# older_libc DIRECTORY: makes there a copy of the package with libc 0.2.189, and prints
+# the copy's name. The libc crate 0.2.191 has the generic socket types and flags for
+# 64-bit MIPS with glibc, because src/new/glibc/sysdeps/unix/linux/mod.rs names the
+# 32-bit architectures twice. The table is right, they differ, and the build stops.
 older_libc() {
-    local copy=target/older-libc
-    rm -rf "$copy"
-    mkdir -p "$copy"
-    git ls-files -z | xargs -0 cp --parents -t "$copy"
-    (cd "$copy" && debian_cargo update --quiet --package libc --precise 0.2.189)
-    echo "$copy"
+    rm -rf "$1" && mkdir -p "$1" &&
+        git ls-files -z | xargs -0 cp --parents -t "$1" &&
+        (cd "$1" && debian_cargo update --quiet --package libc --precise 0.2.189) &&
+        echo "$1"
 }
