@@ -1,8 +1,12 @@
 //! `docs/PLATFORMS.md` is written from the tables, and says what they say.
 //! `UPDATE_PLATFORMS=1` writes it anew.
 
+#[path = "common/target.rs"]
+mod target;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::fs::{read_dir, read_to_string};
 use std::path::Path;
 
 use wouldblock::platform::{ALL, Platform};
@@ -111,12 +115,160 @@ fn table(page: &mut String, title: &str, columns: &[Column]) {
     }
 }
 
+// ---- what verifies them ----
+
+/// The first words of the lines of a list in a script, which begins with `name='`.
+fn listed<'a>(script: &'a str, name: &str) -> Vec<&'a str> {
+    let (_, list) = script.split_once(&format!("\n{name}='\n")).expect(name);
+    let (list, _) = list.split_once("\n'").expect(name);
+    list.lines().collect()
+}
+
+/// For each check, the targets or records by which it looks at the table.
+fn checked_by(platform: &Platform) -> [Vec<String>; 4] {
+    let is_its = |target: &str| target::table(target).name == platform.name;
+    let word = |line: &str, n| line.split_whitespace().nth(n).unwrap().to_owned();
+    let cross = listed(include_str!("../ci/cross"), "targets");
+    let cross = cross.into_iter().map(|line| word(line, 0));
+    let foreign = listed(include_str!("../ci/foreign"), "machines");
+    let foreign = foreign.into_iter().map(|line| word(line, 1));
+    let headers = include_str!("data/headers.tsv").lines().skip(2);
+    let headers = headers.map(|line| word(line, 0));
+    let traces = read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kernel-traces"));
+    let mut traces: Vec<_> = traces
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .map(|file| file.strip_suffix(".tsv").expect("a record").to_owned())
+        // gVisor has Linux's numbers.
+        .filter(|kernel| match kernel.split('-').next() {
+            Some("gvisor") => platform.name == "linux",
+            name => name == Some(platform.name),
+        })
+        .collect();
+    traces.sort_unstable();
+    // WASI has no table, and Emscripten its errno numbers.
+    let headers = headers.filter(|target| match target.as_str() {
+        "wasm32-wasi" => platform.name == "emscripten",
+        target => is_its(target),
+    });
+    [
+        cross.filter(|target| is_its(target)).collect(),
+        foreign.filter(|target| is_its(target)).collect(),
+        traces,
+        headers.collect(),
+    ]
+}
+
+fn checks(page: &mut String) {
+    page.push_str(
+        "\n## What looks at each table\n\n\
+         The targets for which `ci/cross` compiles it, which holds its numbers against theirs;\n\
+         those on which `ci/foreign` runs the suite; the recorded kernels of `tests/replay.rs`;\n\
+         the targets whose C headers `tests/headers.rs` compares. When they passed last is in\n\
+         [VERIFICATION.md](VERIFICATION.md).\n\n\
+         | platform | compiled, asserted | suite under qemu | replayed | headers |\n\
+         |---|---|---|---|---|\n",
+    );
+    for platform in ALL {
+        let cells = checked_by(platform).map(|targets| match targets.len() {
+            0 => "–".to_owned(),
+            _ => targets.join(", "),
+        });
+        writeln!(page, "| {} | {} |", platform.name, cells.join(" | ")).unwrap();
+    }
+}
+
+// ---- where they come from ----
+
+/// The paragraph of a file's own documentation that begins so.
+fn paragraph(file: &str, beginning: &str) -> String {
+    let lines = file.lines().map_while(|line| line.strip_prefix("//!"));
+    let lines: Vec<_> = lines.map(str::trim).collect();
+    let mut paragraphs = lines.split(|line| line.is_empty());
+    let found = paragraphs.find(|lines| lines.first().is_some_and(|l| l.starts_with(beginning)));
+    found.unwrap_or_default().join(" ")
+}
+
+/// The tables of a file, each with its name and what is said beside its facts.
+fn said(file: &str) -> Vec<(&str, Vec<(&str, String)>)> {
+    let mut tables: Vec<(&str, Vec<(&str, String)>)> = Vec::new();
+    let mut comment = String::new();
+    for line in file.lines() {
+        // The facts of a table have four spaces, and what belongs to them more.
+        let Some(line) = line.strip_prefix("    ").filter(|l| !l.starts_with(' ')) else {
+            continue;
+        };
+        if let Some(text) = line.strip_prefix("// ") {
+            if !text.starts_with("----") {
+                comment += &format!("{}{text}", if comment.is_empty() { "" } else { " " });
+            }
+            continue;
+        }
+        let (fact, beside) = line.split_once(" // ").unwrap_or((line, ""));
+        if let Some((field, value)) = fact.split_once(": ") {
+            if field == "name" {
+                tables.push((value.trim_matches(['"', ',']), Vec::new()));
+            } else if let Some((_, facts)) = tables.last_mut() {
+                let gap = ["", " "][usize::from(!comment.is_empty() && !beside.is_empty())];
+                let source = format!("{comment}{gap}{beside}");
+                if !source.is_empty() {
+                    facts.push((field, source));
+                }
+            }
+        } else if let (Some((_, facts)), Some(base)) = (tables.last_mut(), fact.strip_prefix(".."))
+        {
+            facts.push(("all others", format!("those of `{}`", base.to_lowercase())));
+        }
+        comment.clear();
+    }
+    tables
+}
+
+fn sources(page: &mut String, root: &Path) {
+    page.push_str(
+        "\n## Sources\n\n\
+         What each file says of its numbers, and beside its facts. A path is one in the sources\n\
+         of the system, of the libc crate or of rustix.\n",
+    );
+    let files = read_dir(root.join("src/platform")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let mut seen = BTreeSet::new();
+    for path in files {
+        let file = read_to_string(&path).unwrap();
+        for (name, facts) in said(&file) {
+            if !ALL.iter().any(|platform| platform.name == name) {
+                continue;
+            }
+            seen.insert(name.to_owned());
+            let numbers = paragraph(&file, "Numbers:");
+            assert!(
+                !numbers.is_empty(),
+                "{name} does not say where its numbers are from"
+            );
+            writeln!(page, "\n### {name}\n\n{numbers}\n").unwrap();
+            page.push_str("| fact | source |\n|---|---|\n");
+            for (field, source) in facts {
+                writeln!(page, "| {field} | {} |", source.replace('|', "\\|")).unwrap();
+            }
+        }
+    }
+    let known = ALL.iter().map(|platform| platform.name.to_owned());
+    assert_eq!(
+        seen,
+        known.collect(),
+        "the tables that were found in the files"
+    );
+}
+
 fn page(root: &Path) -> String {
-    let mut page = std::fs::read_to_string(root.join(HEAD)).unwrap();
+    let mut page = read_to_string(root.join(HEAD)).unwrap();
+    checks(&mut page);
     table(&mut page, "Errno numbers", NUMBERS);
     table(&mut page, "Poll bits", BITS);
     table(&mut page, "Flags, as rustix can pass them", FLAGS);
     table(&mut page, "Facts", FACTS);
+    sources(&mut page, root);
     page
 }
 
@@ -127,7 +279,7 @@ fn platforms_page_is_what_the_tables_say() {
     if std::env::var_os("UPDATE_PLATFORMS").is_some() {
         std::fs::write(root.join(PAGE), &expected).unwrap();
     }
-    let written = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
+    let written = read_to_string(root.join(PAGE)).unwrap_or_default();
     assert!(
         written == expected,
         "{PAGE} is out of date; UPDATE_PLATFORMS=1 cargo test --test platforms writes it",
