@@ -9,6 +9,10 @@
 //!
 //! The tables are chosen by architecture as well as by system: MIPS and SPARC
 //! have errno numbers, flags and poll bits of their own.
+//!
+//! The libc crate 0.2.191 has the generic socket types and flags for 64-bit MIPS with
+//! glibc (`src/new/glibc/sysdeps/unix/linux/mod.rs` names the 32-bit architectures twice),
+//! so there the build stops at `accept_flags`; 0.2.189 is right.
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
 
