@@ -218,18 +218,9 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-#[cfg(feature = "std")]
-mod adapters;
-mod classify;
-mod deadline;
-mod descriptor;
-mod flags;
-mod io;
-mod mode;
+mod mapping;
 mod ops;
 pub mod platform;
-mod readiness;
-mod set;
 mod wait;
 
 /// The Rust half of its pairs are doc tests.
@@ -242,23 +233,25 @@ mod from_python {}
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-pub use classify::{Op, Outcome, classify};
-pub use deadline::Deadline;
-pub use descriptor::Descriptor;
-pub use flags::{RecvFlags, SendFlags};
-pub use io::Io;
-pub use mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};
+pub use mapping::classify::{Op, Outcome, classify};
+pub use mapping::flags::{RecvFlags, SendFlags};
+pub use mapping::io::Io;
+pub use mapping::readiness::{Interest, Readiness};
+pub use ops::descriptor::Descriptor;
+pub use ops::mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};
 pub use ops::{
     Address, Message, accept, accept_from, connect, finish_connect, pipe, poll, read, read_with,
     readv, ready, recv, recv_fds, recv_from, recv_msg, recv_with, send, send_all, send_fds,
     send_msg, send_msg_all, send_msg_to, send_to, socket, socketpair, write, write_all, writev,
     writev_all,
 };
-pub use readiness::{Interest, Readiness};
+pub use wait::deadline::Deadline;
 #[cfg(feature = "alloc")]
-pub use set::Growable;
-pub use set::{Inline, Key, NotRegistered, PollSet, Reason, Registration, Storage, UnknownKey};
-pub use wait::{
+pub use wait::set::Growable;
+pub use wait::set::{
+    Inline, Key, NotRegistered, PollSet, Reason, Registration, Storage, UnknownKey,
+};
+pub use wait::until::{
     Retry, connect_until, poll_until, retry_until, wait_for, wait_readable, wait_writable,
 };
 

@@ -1,12 +1,15 @@
 //! The operations: thin functions, one system call each. Nothing here knows an
 //! errno by name; [`settle`] hands it to the classifier.
 
-pub(crate) mod clock;
 mod connection;
 mod creation;
+pub(crate) mod descriptor;
 mod descriptors;
 mod message;
+pub(crate) mod mode;
 mod poll;
+#[cfg(feature = "std")]
+mod std_io;
 mod stream;
 mod vectored;
 

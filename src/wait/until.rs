@@ -9,7 +9,7 @@ use core::time::Duration;
 use rustix::event::PollFd;
 use rustix::fd::{AsFd, BorrowedFd};
 
-use crate::ops::clock::sleep;
+use super::clock::sleep;
 use crate::platform::host::INVALID_DESCRIPTOR;
 use crate::{
     Address, Deadline, Descriptor, Errno, Interest, Io, NonBlocking, Op, Outcome, Readiness,

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::ops::clock::now;
+use super::clock::now;
 
 /// A moment on the monotonic clock at which a wait ends, or never.
 ///
