@@ -244,8 +244,8 @@ fn births(report: &mut Report) -> Result<()> {
     }
     report.asserted("msg_cmsg_cloexec", HOST.msg_cmsg_cloexec);
     report.unseen(
-        "cmsg_cloexec_holds",
-        HOST.cmsg_cloexec_holds,
+        "cmsg_cloexec_honoured",
+        HOST.cmsg_cloexec_honoured,
         "its effect is above",
     );
     Ok(())

@@ -237,14 +237,17 @@ pub use mapping::classify::{Op, Outcome, classify};
 pub use mapping::flags::{RecvFlags, SendFlags};
 pub use mapping::io::Io;
 pub use mapping::readiness::{Interest, Readiness};
+pub use ops::connection::{Address, accept, accept_from, connect, finish_connect};
+pub use ops::creation::{pipe, socket, socketpair};
 pub use ops::descriptor::Descriptor;
-pub use ops::mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};
-pub use ops::{
-    Address, Message, accept, accept_from, connect, finish_connect, pipe, poll, read, read_with,
-    readv, ready, recv, recv_fds, recv_from, recv_msg, recv_with, send, send_all, send_fds,
-    send_msg, send_msg_all, send_msg_to, send_to, socket, socketpair, write, write_all, writev,
-    writev_all,
+pub use ops::descriptors::{recv_fds, send_fds};
+pub use ops::message::{
+    Message, recv_from, recv_msg, send_msg, send_msg_all, send_msg_to, send_to,
 };
+pub use ops::mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};
+pub use ops::poll::{poll, ready};
+pub use ops::stream::{read, read_with, recv, recv_with, send, write};
+pub use ops::vectored::{readv, send_all, write_all, writev, writev_all};
 pub use wait::deadline::Deadline;
 #[cfg(feature = "alloc")]
 pub use wait::set::Growable;

@@ -86,7 +86,12 @@ const FLAGS: &[Column] = &[
     ("pipe2", |p| flags(p.pipe_flags)),
     ("MSG_CMSG_CLOEXEC", |p| flags(p.msg_cmsg_cloexec)),
     ("… and it holds", |p| {
-        if p.cmsg_cloexec_holds { "yes" } else { "–" }.into()
+        if p.cmsg_cloexec_honoured {
+            "yes"
+        } else {
+            "–"
+        }
+        .into()
     }),
 ];
 

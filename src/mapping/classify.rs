@@ -1,8 +1,10 @@
 //! The only place that decides what an errno means: a pure function of the
 //! operation, the number and the platform's table.
 
+use rustix::io::Errno;
+
+use crate::mapping::readiness::Interest;
 use crate::platform::{HOST, Interrupted, Platform, QueueEvent};
-use crate::{Errno, Interest, Io};
 
 /// An operation, as far as its errnos mean something of their own.
 ///
@@ -81,7 +83,7 @@ impl Op {
     }
 
     /// What an errno of this operation means on this host: for a caller that
-    /// holds an [`Io::Err`].
+    /// holds an [`Io::Err`](crate::Io::Err).
     ///
     /// ```
     /// use wouldblock::{Errno, Op, Outcome};
@@ -94,32 +96,6 @@ impl Op {
     #[inline]
     pub const fn outcome(self, errno: Errno) -> Outcome {
         classify(self, errno.raw_os_error(), HOST)
-    }
-}
-
-impl<T> Io<T> {
-    /// The answer of a call that was made without this crate.
-    ///
-    /// An errno alone does not say whether it means would-block, so this wants
-    /// the operation too. `EINTR` stays an `Err`.
-    ///
-    /// ```
-    /// use wouldblock::{Errno, Io, Op};
-    ///
-    /// // EAGAIN from recv: wait. From connect: nothing was started.
-    /// let again = || Err::<usize, _>(Errno::AGAIN);
-    /// assert_eq!(Io::from_result(Op::Recv, again()), Io::WouldBlock);
-    /// assert_eq!(Io::from_result(Op::Connect, again()), Io::Err(Errno::AGAIN));
-    /// ```
-    #[inline]
-    pub fn from_result(op: Op, result: Result<T, Errno>) -> Self {
-        match result {
-            Ok(value) => Self::Ready(value),
-            Err(errno) => match op.outcome(errno) {
-                Outcome::WouldBlock => Self::WouldBlock,
-                _ => Self::Err(errno),
-            },
-        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use core::task::Poll;
 
-use crate::Errno;
+use rustix::io::Errno;
+
+use crate::mapping::classify::{Op, Outcome};
 
 /// What a non-blocking call answered.
 ///
@@ -83,6 +85,30 @@ static_assertions::assert_impl_all!(Io: Copy, Send, Sync, Unpin, core::hash::Has
 static_assertions::assert_not_impl_any!(Io<rustix::fd::OwnedFd>: Clone);
 
 impl<T> Io<T> {
+    /// The answer of a call that was made without this crate.
+    ///
+    /// An errno alone does not say whether it means would-block, so this wants
+    /// the operation too. `EINTR` stays an `Err`.
+    ///
+    /// ```
+    /// use wouldblock::{Errno, Io, Op};
+    ///
+    /// // EAGAIN from recv: wait. From connect: nothing was started.
+    /// let again = || Err::<usize, _>(Errno::AGAIN);
+    /// assert_eq!(Io::from_result(Op::Recv, again()), Io::WouldBlock);
+    /// assert_eq!(Io::from_result(Op::Connect, again()), Io::Err(Errno::AGAIN));
+    /// ```
+    #[inline]
+    pub fn from_result(op: Op, result: Result<T, Errno>) -> Self {
+        match result {
+            Ok(value) => Self::Ready(value),
+            Err(errno) => match op.outcome(errno) {
+                Outcome::WouldBlock => Self::WouldBlock,
+                _ => Self::Err(errno),
+            },
+        }
+    }
+
     /// Whether the call succeeded.
     #[inline]
     pub const fn is_ready(&self) -> bool {

@@ -1,11 +1,8 @@
 //! What to wait for and what came: pure translations of `poll`'s bits.
 
 use bitflags::bitflags;
-use rustix::event::{PollFd, PollFlags};
 
-use crate::Descriptor;
-use crate::platform::host::{poll_bits, poll_flags};
-use crate::platform::{HOST, Platform};
+use crate::platform::Platform;
 
 bitflags! {
     /// What to wait for.
@@ -111,16 +108,6 @@ static_assertions::assert_impl_all!(Interest: Copy, Send, Sync, Unpin, core::has
 static_assertions::assert_impl_all!(Readiness: Copy, Send, Sync, Unpin, core::hash::Hash);
 
 impl Interest {
-    /// The entry for [`poll`](crate::poll()) that waits for this on `fd`.
-    ///
-    /// The entry borrows the descriptor, so that it cannot be closed while it
-    /// is waited for. One entry may be used for any number of calls.
-    #[inline]
-    #[must_use = "an entry waits for nothing: give it to `poll`"]
-    pub fn on<Fd: Descriptor>(self, fd: &Fd) -> PollFd<'_> {
-        PollFd::new(fd, poll_flags(self.to_events(HOST)))
-    }
-
     /// The `events` bits for this on `platform`.
     #[inline]
     #[must_use]
@@ -227,19 +214,5 @@ impl Readiness {
             readiness = readiness.union(Self::INVALID);
         }
         readiness
-    }
-}
-
-impl From<PollFlags> for Readiness {
-    #[inline]
-    fn from(revents: PollFlags) -> Self {
-        Self::from_revents(poll_bits(revents), HOST)
-    }
-}
-
-impl From<&PollFd<'_>> for Readiness {
-    #[inline]
-    fn from(fd: &PollFd<'_>) -> Self {
-        Self::from(fd.revents())
     }
 }

@@ -1,6 +1,7 @@
 //! `accept`, `connect` and what ends a connect.
 
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{
     self, AddressFamily, SocketAddr, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketAddrV6,
@@ -8,10 +9,15 @@ use rustix::net::{
 };
 
 use super::creation::prepare_socket;
-use super::{ready, settle};
-use crate::platform::host::{ABORTED, NOT_CONNECTED};
+use super::poll::ready;
+use super::retry_interrupted;
+use crate::mapping::classify::{Op, Outcome, classify};
+use crate::mapping::io::Io;
+use crate::mapping::readiness::Interest;
+use crate::ops::descriptor::Descriptor;
+use crate::ops::mode::NonBlocking;
+use crate::platform::errnos::{ABORTED, NOT_CONNECTED};
 use crate::platform::{HOST, Platform};
-use crate::{Descriptor, Errno, Interest, Io, NonBlocking, Op, Outcome, classify};
 
 /// How many dead connections in a row one call takes off the queue.
 const TRIES: usize = 16;
@@ -246,7 +252,7 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
     } else {
         Op::Connect
     };
-    settle(op, || net::connect(fd, address))
+    retry_interrupted(op, || net::connect(fd, address))
 }
 
 /// Asks how a connection attempt stands, without waiting.
@@ -328,7 +334,7 @@ impl<F: AsFd> NonBlocking<F> {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::{is_nonblocking, set_nonblocking};
+    use crate::ops::mode::{is_nonblocking, set_nonblocking};
     use rustix::io::{FdFlags, fcntl_getfd};
     use std::net::{TcpListener, TcpStream};
 
@@ -337,7 +343,7 @@ mod tests {
     }
 
     fn any_fd() -> OwnedFd {
-        crate::pipe().unwrap().0
+        crate::ops::creation::pipe().unwrap().0
     }
 
     #[test]

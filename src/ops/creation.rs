@@ -2,12 +2,12 @@
 //! close-on-exec from birth.
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{self, AddressFamily, Protocol, SocketFlags, SocketType};
 use rustix::pipe;
 
+use crate::ops::mode::set_nonblocking;
 use crate::platform::{HOST, Platform};
-use crate::{Errno, set_nonblocking};
 
 /// `socket(family, kind, protocol)`—Makes a socket that is non-blocking and
 /// close-on-exec.
@@ -222,7 +222,7 @@ fn pipe_with(_flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::is_nonblocking;
+    use crate::ops::mode::is_nonblocking;
     use rustix::io::fcntl_getfd;
 
     #[track_caller]

@@ -1,41 +1,18 @@
 //! Descriptors that travel with a message (`SCM_RIGHTS`), without allocation.
 
-#![allow(
-    unstable_name_collisions,
-    reason = "`as_slice`: see `vectored::bytes`; std's own does the same"
-)]
-
 use core::mem::MaybeUninit;
 
-use rustix::cmsg_space;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
-use rustix::net::{
-    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage,
-};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage};
 
-use super::creation::set_close_on_exec;
-use super::message::{Message, send_msg_by, takes};
-#[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
-use super::vectored::{Bytes, BytesMut};
-use super::{clamp_mut, settle};
-use crate::platform::host::TOO_MANY;
+use super::message::{CONTROL_LENGTH, Control, MOST_DESCRIPTORS, Message, receive, send_msg_by};
+use crate::mapping::flags::{RecvFlags, SendFlags};
+use crate::mapping::io::Io;
+use crate::ops::descriptor::Descriptor;
+use crate::ops::mode::NonBlocking;
+use crate::platform::errnos::TOO_MANY;
 use crate::platform::{HOST, Platform};
-use crate::{Descriptor, Io, NonBlocking, Op, RecvFlags, SendFlags};
-
-/// The most descriptors that one message can carry here: what Linux allows
-/// (`SCM_MAX_FD` in `include/net/scm.h`).
-const MOST_DESCRIPTORS: usize = 253;
-
-/// What may stand before the descriptors if the caller turned it on: Linux puts
-/// credentials, timestamps and labels first, and drops what no longer fits.
-const OTHER_CONTROL: usize = 256;
-
-const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS)) + OTHER_CONTROL;
-
-/// Room for the control data of any message.
-type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 
 /// `recvmsg(fd, …)` with `SCM_RIGHTS`—Receives a message and the descriptors
 /// that came with it, without waiting.
@@ -95,6 +72,7 @@ pub fn recv_fds<Fd: Descriptor>(
     recv_fds_by(fd.as_fd(), bufs, into, flags, HOST)
 }
 
+/// Receives into `into` on the rules of `platform`.
 #[inline]
 fn recv_fds_by(
     fd: BorrowedFd<'_>,
@@ -103,67 +81,14 @@ fn recv_fds_by(
     flags: RecvFlags,
     platform: &Platform,
 ) -> Io<Message> {
-    // Room for all that a message can carry, not for `into` alone: what systems
-    // do with descriptors that do not fit into the control data differs.
-    let mut control: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
-    let mut control = RecvAncillaryBuffer::new(&mut control);
-    let flags =
-        net::RecvFlags::from_bits_retain(flags.to_system().bits() | platform.msg_cmsg_cloexec);
-    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match takes(fd, lengths, platform) {
-        Ok(count) => count,
-        Err(errno) => return Io::Err(errno),
-    };
-    let answer = match bufs.first_mut() {
-        Some(first) if count == 0 => {
-            let head = &mut [IoSliceMut::new(clamp_mut(first.as_mut_slice(), platform))];
-            settle(Op::Recv, || net::recvmsg(fd, head, &mut control, flags))
-        }
-        _ => {
-            let bufs = bufs.get_mut(..count).unwrap_or_default();
-            settle(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags))
-        }
-    };
-    answer.map(|received| {
-        let (descriptors, lost) = take_descriptors(&mut control, into, platform);
-        Message {
-            bytes: received.bytes,
-            address: received.address,
-            truncated: received.flags.contains(ReturnFlags::TRUNC),
-            descriptors,
-            descriptors_lost: lost || received.flags.contains(ReturnFlags::CTRUNC),
-        }
-    })
-}
-
-/// Moves the descriptors that came into `into`. Returns how many, and whether
-/// one was closed instead.
-#[inline]
-fn take_descriptors(
-    control: &mut RecvAncillaryBuffer<'_>,
-    into: &mut [Option<OwnedFd>],
-    platform: &Platform,
-) -> (usize, bool) {
     let mut places = into.iter_mut();
-    let mut count = 0;
-    let mut lost = false;
-    for message in control.drain() {
-        let RecvAncillaryMessage::ScmRights(descriptors) = message else {
-            continue;
-        };
-        for fd in descriptors {
-            let safe = platform.cmsg_cloexec_holds || set_close_on_exec(&fd).is_ok();
-            match places.next() {
-                Some(place) if safe => {
-                    *place = Some(fd);
-                    count += 1;
-                }
-                // Dropped, and so closed.
-                _ => lost = true,
-            }
+    receive(fd, bufs, flags, platform, |fd| match places.next() {
+        Some(place) => {
+            *place = Some(fd);
+            true
         }
-    }
-    (count, lost)
+        None => false,
+    })
 }
 
 /// `sendmsg(fd, …)` with `SCM_RIGHTS`—Sends bytes, and descriptors with them,
@@ -225,15 +150,16 @@ impl<F: AsFd> NonBlocking<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AddressFamily, SocketType, socketpair};
+    use crate::ops::creation::socketpair;
     use rustix::io::{FdFlags, fcntl_getfd};
+    use rustix::net::{AddressFamily, SocketType};
 
     #[test]
     fn recv_fds_into_one_buffer_above_the_platforms_limit_fills_the_head() {
         let mut platform = *HOST;
         platform.io_max = 3;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
-        assert_eq!(crate::write(&theirs, b"hello"), Io::Ready(5));
+        assert_eq!(crate::ops::stream::write(&theirs, b"hello"), Io::Ready(5));
         let mut buf = [0; 8];
         let bufs = &mut [IoSliceMut::new(&mut buf)];
         let answer = recv_fds_by(ours.as_fd(), bufs, &mut [], RecvFlags::empty(), &platform);
@@ -243,7 +169,7 @@ mod tests {
     fn recv_fds_where_the_system_does_not_set_close_on_exec_sets_it() {
         let mut platform = *HOST;
         platform.msg_cmsg_cloexec = 0;
-        platform.cmsg_cloexec_holds = false;
+        platform.cmsg_cloexec_honoured = false;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
         let flags = SendFlags::empty();
         let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[ours.as_fd()], flags);

@@ -6,16 +6,28 @@
     reason = "`as_slice`: see `vectored::bytes`; std's own does the same"
 )]
 
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::{IoSlice, IoSliceMut};
-use rustix::net::{self, SendAncillaryBuffer, SocketAddrAny, SocketType};
+use core::mem::MaybeUninit;
 
+use rustix::cmsg_space;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::{
+    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
+    SocketAddrAny, SocketType,
+};
+
+use super::creation::set_close_on_exec;
 #[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
-use super::vectored::Bytes;
-use super::vectored::{all_vectored, fitting};
-use super::{Address, clamp, clamp_mut, recv_fds, settle};
+use super::vectored::{Bytes, BytesMut};
+use super::vectored::{all_vectored, buffers_that_fit};
+use super::{clamp, clamp_mut, recv_flags, retry_interrupted, send_flags};
+use crate::mapping::classify::Op;
+use crate::mapping::flags::{RecvFlags, SendFlags};
+use crate::mapping::io::Io;
+use crate::ops::connection::Address;
+use crate::ops::descriptor::Descriptor;
+use crate::ops::mode::NonBlocking;
 use crate::platform::{HOST, Platform};
-use crate::{Descriptor, Errno, Io, NonBlocking, Op, RecvFlags, SendFlags};
 
 /// `recvfrom(fd, buf, flags)`—Receives a message and its sender's address,
 /// without waiting.
@@ -54,8 +66,8 @@ pub fn recv_from<Fd: Descriptor>(
 ) -> Io<(usize, Option<SocketAddrAny>)> {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
-    settle(Op::Recv, || {
-        let (_, n, address) = net::recvfrom(fd, &mut *buf, flags.to_system())?;
+    retry_interrupted(Op::Recv, || {
+        let (_, n, address) = net::recvfrom(fd, &mut *buf, recv_flags(flags))?;
         Ok((n, address))
     })
 }
@@ -103,8 +115,8 @@ pub fn recv_from<Fd: Descriptor>(
 pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
-    settle(op_to(address), || {
-        net::sendto(fd, buf, flags.to_system(HOST), address)
+    retry_interrupted(op_to(address), || {
+        net::sendto(fd, buf, send_flags(flags, HOST), address)
     })
 }
 
@@ -116,6 +128,19 @@ fn op_to(address: &impl Address) -> Op {
         Op::Send
     }
 }
+
+/// The most descriptors that one message can carry here: what Linux allows
+/// (`SCM_MAX_FD` in `include/net/scm.h`).
+pub(super) const MOST_DESCRIPTORS: usize = 253;
+
+/// What may stand before the descriptors if the caller turned it on: Linux puts
+/// credentials, timestamps and labels first, and drops what no longer fits.
+const OTHER_CONTROL: usize = 256;
+
+pub(super) const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS)) + OTHER_CONTROL;
+
+/// Room for the control data of any message.
+pub(super) type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 
 /// A message that was received.
 ///
@@ -190,20 +215,88 @@ pub fn recv_msg<Fd: Descriptor>(
     bufs: &mut [IoSliceMut<'_>],
     flags: RecvFlags,
 ) -> Io<Message> {
-    recv_fds(fd, bufs, &mut [], flags)
+    receive(fd.as_fd(), bufs, flags, HOST, |_| false)
+}
+
+/// Receives a message, and hands each descriptor that came with it to `keep`, which
+/// answers whether it kept it. All are close-on-exec by then.
+#[inline]
+pub(super) fn receive(
+    fd: BorrowedFd<'_>,
+    bufs: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+    platform: &Platform,
+    keep: impl FnMut(OwnedFd) -> bool,
+) -> Io<Message> {
+    // Room for all that a message can carry: what systems do with descriptors that do
+    // not fit into the control data differs.
+    let mut control: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
+    let mut control = RecvAncillaryBuffer::new(&mut control);
+    let flags = net::RecvFlags::from_bits_retain(flags.to_system() | platform.msg_cmsg_cloexec);
+    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
+    let count = match buffers_to_pass(fd, lengths, platform) {
+        Ok(count) => count,
+        Err(errno) => return Io::Err(errno),
+    };
+    let answer = match bufs.first_mut() {
+        Some(first) if count == 0 => {
+            let head = &mut [IoSliceMut::new(clamp_mut(first.as_mut_slice(), platform))];
+            retry_interrupted(Op::Recv, || net::recvmsg(fd, head, &mut control, flags))
+        }
+        _ => {
+            let bufs = bufs.get_mut(..count).unwrap_or_default();
+            retry_interrupted(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags))
+        }
+    };
+    answer.map(|received| {
+        let (descriptors, lost) = take_descriptors(&mut control, platform, keep);
+        Message {
+            bytes: received.bytes,
+            address: received.address,
+            truncated: received.flags.contains(ReturnFlags::TRUNC),
+            descriptors,
+            descriptors_lost: lost || received.flags.contains(ReturnFlags::CTRUNC),
+        }
+    })
+}
+
+/// Hands over the descriptors that came. Returns how many were kept, and whether
+/// one was closed instead.
+#[inline]
+fn take_descriptors(
+    control: &mut RecvAncillaryBuffer<'_>,
+    platform: &Platform,
+    mut keep: impl FnMut(OwnedFd) -> bool,
+) -> (usize, bool) {
+    let mut kept = 0;
+    let mut lost = false;
+    for message in control.drain() {
+        let RecvAncillaryMessage::ScmRights(descriptors) = message else {
+            continue;
+        };
+        for fd in descriptors {
+            let safe = platform.cmsg_cloexec_honoured || set_close_on_exec(&fd).is_ok();
+            if safe && keep(fd) {
+                kept += 1;
+            } else {
+                lost = true;
+            }
+        }
+    }
+    (kept, lost)
 }
 
 /// How many of the buffers to pass; 0 of some is the head of the first. A stream
 /// may be given the first of them; a message must be whole, so there all are
 /// passed and the system refuses.
 #[inline]
-pub(super) fn takes(
+pub(super) fn buffers_to_pass(
     fd: BorrowedFd<'_>,
     lengths: impl ExactSizeIterator<Item = usize>,
     platform: &Platform,
 ) -> Result<usize, Errno> {
     let all = lengths.len();
-    let fit = fitting(lengths, platform);
+    let fit = buffers_that_fit(lengths, platform);
     if fit < all && net::sockopt::socket_type(fd)? == SocketType::STREAM {
         return Ok(fit);
     }
@@ -257,9 +350,9 @@ pub fn send_msg_to<Fd: Descriptor>(
     address: &impl Address,
 ) -> Io {
     let fd = fd.as_fd();
-    settle(op_to(address), || {
+    retry_interrupted(op_to(address), || {
         let mut control = SendAncillaryBuffer::default();
-        net::sendmsg_addr(fd, address, bufs, &mut control, flags.to_system(HOST))
+        net::sendmsg_addr(fd, address, bufs, &mut control, send_flags(flags, HOST))
     })
 }
 
@@ -272,7 +365,7 @@ pub(super) fn send_msg_by(
     platform: &Platform,
 ) -> Io {
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match takes(fd, lengths, platform) {
+    let count = match buffers_to_pass(fd, lengths, platform) {
         Ok(count) => count,
         Err(errno) => return Io::Err(errno),
     };
@@ -284,8 +377,8 @@ pub(super) fn send_msg_by(
         }
         _ => bufs.get(..count).unwrap_or_default(),
     };
-    settle(Op::Send, || {
-        net::sendmsg(fd, bufs, control, flags.to_system(platform))
+    retry_interrupted(Op::Send, || {
+        net::sendmsg(fd, bufs, control, send_flags(flags, platform))
     })
 }
 
@@ -353,7 +446,8 @@ impl<F: AsFd> NonBlocking<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AddressFamily, socketpair};
+    use crate::ops::creation::socketpair;
+    use rustix::net::AddressFamily;
 
     #[test]
     fn send_msg_of_one_buffer_above_the_platforms_limit_takes_the_head() {

@@ -1,35 +1,32 @@
 //! The operations: thin functions, one system call each. Nothing here knows an
-//! errno by name; [`settle`] hands it to the classifier.
+//! errno by name; [`retry_interrupted`] hands it to the classifier.
 
-mod connection;
-mod creation;
+pub(crate) mod connection;
+pub(crate) mod creation;
 pub(crate) mod descriptor;
-mod descriptors;
-mod message;
+pub(crate) mod descriptors;
+pub(crate) mod message;
 pub(crate) mod mode;
-mod poll;
+pub(crate) mod poll;
 #[cfg(feature = "std")]
 mod std_io;
-mod stream;
-mod vectored;
+pub(crate) mod stream;
+pub(crate) mod vectored;
 
-pub use connection::{Address, accept, accept_from, connect, finish_connect};
-pub use creation::{pipe, socket, socketpair};
-pub use descriptors::{recv_fds, send_fds};
-pub use message::{Message, recv_from, recv_msg, send_msg, send_msg_all, send_msg_to, send_to};
-pub use poll::{poll, ready};
-pub use stream::{read, read_with, recv, recv_with, send, write};
-pub use vectored::{readv, send_all, write_all, writev, writev_all};
+use rustix::io::Errno;
+use rustix::net;
 
+use crate::mapping::classify::{Op, Outcome, classify};
+use crate::mapping::flags::{RecvFlags, SendFlags};
+use crate::mapping::io::Io;
 use crate::platform::{HOST, Platform};
-use crate::{Errno, Io, Op, Outcome, classify};
 
 /// Makes a call until no signal interrupts it, and answers what it means.
 ///
 /// The plain loop is the cheapest form: inlined, it compares the errno with one
 /// or two constants.
 #[inline(always)]
-pub(crate) fn settle<T>(op: Op, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
+pub(crate) fn retry_interrupted<T>(op: Op, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
     loop {
         match call() {
             Err(errno) if matches!(op.outcome(errno), Outcome::Interrupted) => {}
@@ -40,12 +37,22 @@ pub(crate) fn settle<T>(op: Op, mut call: impl FnMut() -> Result<T, Errno>) -> I
 
 /// What a failed call answers; `None` says to make it again.
 #[inline(always)]
-pub(crate) fn settle_err<T>(op: Op, errno: Errno) -> Option<Io<T>> {
+pub(crate) fn answer_of_error<T>(op: Op, errno: Errno) -> Option<Io<T>> {
     match classify(op, errno.raw_os_error(), HOST) {
         Outcome::WouldBlock => Some(Io::WouldBlock),
         Outcome::Interrupted => None,
         _ => Some(Io::Err(errno)),
     }
+}
+
+#[inline(always)]
+fn recv_flags(flags: RecvFlags) -> net::RecvFlags {
+    net::RecvFlags::from_bits_retain(flags.to_system())
+}
+
+#[inline(always)]
+fn send_flags(flags: SendFlags, platform: &Platform) -> net::SendFlags {
+    net::SendFlags::from_bits_retain(flags.to_system(platform))
 }
 
 /// The part of `buf` that one call of `platform` may be asked to take. Where
@@ -93,9 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn settle_interrupted_calls_again() {
+    fn retry_interrupted_interrupted_once_calls_again() {
         let mut answers = [Err(Errno::INTR), Err(Errno::INTR), Ok(7)].into_iter();
-        assert_eq!(settle(Op::Read, || answers.next().unwrap()), Io::Ready(7));
+        assert_eq!(
+            retry_interrupted(Op::Read, || answers.next().unwrap()),
+            Io::Ready(7)
+        );
         assert!(answers.next().is_none());
     }
 }

@@ -2,8 +2,9 @@
 
 use rustix::fd::AsFd;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
-use crate::{Descriptor, Errno};
+use crate::ops::descriptor::Descriptor;
 
 /// `fcntl(fd, F_SETFL, …)`—Switches non-blocking mode on or off.
 ///

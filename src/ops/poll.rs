@@ -2,12 +2,17 @@
 
 use core::time::Duration;
 
-use rustix::event::{PollFd, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
 
-use crate::platform::host::{CUT_SHORT, INVALID_DESCRIPTOR};
+use crate::mapping::classify::{Op, Outcome};
+use crate::mapping::io::Io;
+use crate::mapping::readiness::{Interest, Readiness};
+use crate::ops::descriptor::Descriptor;
+use crate::ops::mode::NonBlocking;
+use crate::platform::errnos::{ENDED_EARLY, INVALID_DESCRIPTOR};
+use crate::platform::host::{poll_bits, poll_flags};
 use crate::platform::{HOST, Platform, PollClock};
-use crate::{Descriptor, Interest, Io, NonBlocking, Op, Outcome, Readiness};
 
 /// `poll(fds, timeout)`—Waits until a descriptor is ready, once.
 ///
@@ -88,7 +93,7 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
     };
     match rustix::event::poll(fds, timeout.as_ref()) {
         Ok(0) if whole => Io::WouldBlock,
-        Ok(0) => Io::Err(CUT_SHORT),
+        Ok(0) => Io::Err(ENDED_EARLY),
         Ok(n) => Io::Ready(n),
         Err(errno) => Io::Err(errno),
     }
@@ -130,6 +135,32 @@ pub fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness> {
         Io::Err(INVALID_DESCRIPTOR)
     } else {
         Io::Ready(readiness)
+    }
+}
+
+impl Interest {
+    /// The entry for [`poll`](crate::poll()) that waits for this on `fd`.
+    ///
+    /// The entry borrows the descriptor, so that it cannot be closed while it
+    /// is waited for. One entry may be used for any number of calls.
+    #[inline]
+    #[must_use = "an entry waits for nothing: give it to `poll`"]
+    pub fn on<Fd: Descriptor>(self, fd: &Fd) -> PollFd<'_> {
+        PollFd::new(fd, poll_flags(self.to_events(HOST)))
+    }
+}
+
+impl From<PollFlags> for Readiness {
+    #[inline]
+    fn from(revents: PollFlags) -> Self {
+        Self::from_revents(poll_bits(revents), HOST)
+    }
+}
+
+impl From<&PollFd<'_>> for Readiness {
+    #[inline]
+    fn from(fd: &PollFd<'_>) -> Self {
+        Self::from(fd.revents())
     }
 }
 

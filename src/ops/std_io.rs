@@ -6,7 +6,9 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use rustix::fd::AsFd;
 
-use crate::{NonBlocking, read, readv, write, writev};
+use crate::ops::mode::NonBlocking;
+use crate::ops::stream::{read, write};
+use crate::ops::vectored::{readv, writev};
 
 /// [`read()`] as std reports it: would-block is the one error of
 /// [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock), see

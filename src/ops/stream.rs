@@ -5,9 +5,13 @@ use core::mem::MaybeUninit;
 use rustix::fd::AsFd;
 use rustix::{io, net};
 
-use super::{clamp, clamp_mut, settle, settle_err};
+use super::{answer_of_error, clamp, clamp_mut, recv_flags, retry_interrupted, send_flags};
+use crate::mapping::classify::Op;
+use crate::mapping::flags::{RecvFlags, SendFlags};
+use crate::mapping::io::Io;
+use crate::ops::descriptor::Descriptor;
+use crate::ops::mode::NonBlocking;
 use crate::platform::HOST;
-use crate::{Descriptor, Io, NonBlocking, Op, RecvFlags, SendFlags};
 
 /// `recv(fd, buf, flags)`—Receives bytes from a socket without waiting.
 ///
@@ -64,8 +68,8 @@ pub fn recv<Fd: Descriptor>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
     let buf = clamp_mut(buf, HOST);
     // rustix's two counts differ only for a flag that `to_system` drops, and the
     // second costs nothing to compute.
-    settle(Op::Recv, || {
-        Ok(net::recv(fd, &mut *buf, flags.to_system())?.1)
+    retry_interrupted(Op::Recv, || {
+        Ok(net::recv(fd, &mut *buf, recv_flags(flags))?.1)
     })
 }
 
@@ -101,12 +105,12 @@ pub fn recv_with<Fd: Descriptor, R>(
 ) -> Io<R> {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
-    // Not `settle`: a closure that hands the bytes out cannot be called twice.
+    // Not `call`: a closure that hands the bytes out cannot be called twice.
     loop {
-        match net::recv(fd, &mut *buf, flags.to_system()) {
+        match net::recv(fd, &mut *buf, recv_flags(flags)) {
             Ok(((bytes, _), _)) => return Io::Ready(then(bytes)),
             Err(errno) => {
-                if let Some(answer) = settle_err(Op::Recv, errno) {
+                if let Some(answer) = answer_of_error(Op::Recv, errno) {
                     return answer;
                 }
             }
@@ -168,7 +172,7 @@ pub fn recv_with<Fd: Descriptor, R>(
 pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
-    settle(Op::Send, || net::send(fd, buf, flags.to_system(HOST)))
+    retry_interrupted(Op::Send, || net::send(fd, buf, send_flags(flags, HOST)))
 }
 
 /// `read(fd, buf, len)`—Reads bytes from any descriptor without waiting.
@@ -212,7 +216,7 @@ pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
 pub fn read<Fd: Descriptor>(fd: Fd, buf: &mut [u8]) -> Io {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
-    settle(Op::Read, || io::read(fd, &mut *buf))
+    retry_interrupted(Op::Read, || io::read(fd, &mut *buf))
 }
 
 /// Like [`read()`], into memory that need not be initialised.
@@ -233,7 +237,7 @@ pub fn read_with<Fd: Descriptor, R>(
         match io::read(fd, &mut *buf) {
             Ok((bytes, _)) => return Io::Ready(then(bytes)),
             Err(errno) => {
-                if let Some(answer) = settle_err(Op::Read, errno) {
+                if let Some(answer) = answer_of_error(Op::Read, errno) {
                     return answer;
                 }
             }
@@ -286,7 +290,7 @@ pub fn read_with<Fd: Descriptor, R>(
 pub fn write<Fd: Descriptor>(fd: Fd, buf: &[u8]) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
-    settle(Op::Write, || io::write(fd, buf))
+    retry_interrupted(Op::Write, || io::write(fd, buf))
 }
 
 /// The operations of a stream as methods; see the functions of the same names.

@@ -8,10 +8,15 @@
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{self, IoSlice, IoSliceMut};
 
-use super::{clamp, clamp_mut, send, settle, write};
-use crate::platform::host::NO_PROGRESS;
+use super::stream::{send, write};
+use super::{clamp, clamp_mut, retry_interrupted};
+use crate::mapping::classify::Op;
+use crate::mapping::flags::SendFlags;
+use crate::mapping::io::Io;
+use crate::ops::descriptor::Descriptor;
+use crate::ops::mode::NonBlocking;
+use crate::platform::errnos::NO_PROGRESS;
 use crate::platform::{HOST, Platform};
-use crate::{Descriptor, Io, NonBlocking, Op, SendFlags};
 
 /// `readv(fd, bufs, count)`—Reads into several buffers, without waiting.
 ///
@@ -44,15 +49,15 @@ pub fn readv<Fd: Descriptor>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
 
 #[inline]
 fn readv_by(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], platform: &Platform) -> Io {
-    let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), platform);
+    let count = buffers_that_fit(bufs.iter().map(|buf| buf.as_slice().len()), platform);
     match bufs.first_mut() {
         Some(first) if count == 0 => {
             let head = clamp_mut(first.as_mut_slice(), platform);
-            settle(Op::Read, || io::read(fd, &mut *head))
+            retry_interrupted(Op::Read, || io::read(fd, &mut *head))
         }
         _ => {
             let bufs = bufs.get_mut(..count).unwrap_or_default();
-            settle(Op::Read, || io::readv(fd, bufs))
+            retry_interrupted(Op::Read, || io::readv(fd, bufs))
         }
     }
 }
@@ -78,15 +83,15 @@ pub fn writev<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>]) -> Io {
 
 #[inline]
 fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> Io {
-    let count = fitting(bufs.iter().map(|buf| buf.as_slice().len()), platform);
+    let count = buffers_that_fit(bufs.iter().map(|buf| buf.as_slice().len()), platform);
     match bufs.first() {
         Some(first) if count == 0 => {
             let head = clamp(first.as_slice(), platform);
-            settle(Op::Write, || io::write(fd, head))
+            retry_interrupted(Op::Write, || io::write(fd, head))
         }
         _ => {
             let bufs = bufs.get(..count).unwrap_or_default();
-            settle(Op::Write, || io::writev(fd, bufs))
+            retry_interrupted(Op::Write, || io::writev(fd, bufs))
         }
     }
 }
@@ -94,7 +99,10 @@ fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> I
 /// How many of the buffers of these lengths one call of `platform` takes whole.
 /// None, where the first alone is too long.
 #[inline]
-pub(super) fn fitting(lengths: impl ExactSizeIterator<Item = usize>, platform: &Platform) -> usize {
+pub(super) fn buffers_that_fit(
+    lengths: impl ExactSizeIterator<Item = usize>,
+    platform: &Platform,
+) -> usize {
     let most = lengths.len().min(platform.iov_max);
     if platform.io_max == usize::MAX {
         return most;
@@ -301,26 +309,38 @@ mod tests {
     #[test]
     fn fitting_stops_at_the_number_of_buffers() {
         let lengths = [1; 20];
-        assert_eq!(fitting(lengths.into_iter(), &platform(usize::MAX, 16)), 16);
-        assert_eq!(fitting(lengths.into_iter(), &platform(100, 16)), 16);
-        assert_eq!(fitting([].into_iter(), &platform(100, 16)), 0);
+        assert_eq!(
+            buffers_that_fit(lengths.into_iter(), &platform(usize::MAX, 16)),
+            16
+        );
+        assert_eq!(
+            buffers_that_fit(lengths.into_iter(), &platform(100, 16)),
+            16
+        );
+        assert_eq!(buffers_that_fit([].into_iter(), &platform(100, 16)), 0);
     }
 
     #[test]
     fn fitting_stops_at_the_number_of_bytes() {
-        assert_eq!(fitting([4, 4, 4].into_iter(), &platform(8, 16)), 2);
-        assert_eq!(fitting([4, 4, 4].into_iter(), &platform(11, 16)), 2);
-        assert_eq!(fitting([4, 4, 4].into_iter(), &platform(12, 16)), 3);
-        assert_eq!(fitting([9].into_iter(), &platform(8, 16)), 0);
+        assert_eq!(buffers_that_fit([4, 4, 4].into_iter(), &platform(8, 16)), 2);
         assert_eq!(
-            fitting([usize::MAX, usize::MAX].into_iter(), &platform(8, 16)),
+            buffers_that_fit([4, 4, 4].into_iter(), &platform(11, 16)),
+            2
+        );
+        assert_eq!(
+            buffers_that_fit([4, 4, 4].into_iter(), &platform(12, 16)),
+            3
+        );
+        assert_eq!(buffers_that_fit([9].into_iter(), &platform(8, 16)), 0);
+        assert_eq!(
+            buffers_that_fit([usize::MAX, usize::MAX].into_iter(), &platform(8, 16)),
             0
         );
     }
 
     #[test]
     fn vectored_calls_with_one_buffer_above_the_platforms_limit_take_the_head() {
-        let (reader, writer) = crate::pipe().unwrap();
+        let (reader, writer) = crate::ops::creation::pipe().unwrap();
         let limited = platform(3, 16);
         let bufs = [IoSlice::new(b"hello"), IoSlice::new(b"more")];
         let answer = writev_by(writer.as_fd(), &bufs, &limited);

@@ -40,7 +40,7 @@ pub(super) const AIX: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x100,
     msg_cmsg_cloexec: 0, // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
-    cmsg_cloexec_holds: false, // there is no flag
+    cmsg_cloexec_honoured: false, // there is no flag
     accept_flags: 0,     // rustix drops them: `src/backend/libc/net/syscalls.rs accept_with()`
     socket_flags: 0,     // rustix has no such flags: `src/net/types.rs`
     pipe_flags: 0,       // rustix has no `pipe_with`: `src/pipe.rs`

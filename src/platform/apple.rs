@@ -43,8 +43,8 @@ pub(super) const APPLE: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     // macOS 11 and later: `bsd/sys/socket.h` of xnu-7195; older systems ignore it
     msg_nosignal: 0x8_0000,
-    msg_cmsg_cloexec: 0,       // no such flag
-    cmsg_cloexec_holds: false, // there is no flag
+    msg_cmsg_cloexec: 0,          // no such flag
+    cmsg_cloexec_honoured: false, // there is no flag
     // no `accept4`; rustix drops them: `src/backend/libc/net/syscalls.rs accept_with()`
     accept_flags: 0,
     socket_flags: 0, // no such flags

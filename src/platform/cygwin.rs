@@ -40,9 +40,9 @@ pub(super) const CYGWIN: Platform = Platform {
     pollwrnorm: 0x4, // POLLOUT
     pollrdhup: 0,    // no such bit
     // ---- flag bits, as rustix can pass them ----
-    msg_nosignal: 0x20,        // `fhandler/socket_inet.cc send_internal()`
-    msg_cmsg_cloexec: 0x1000,  // accepted and dropped: `fhandler/socket_inet.cc recv_internal()`
-    cmsg_cloexec_holds: false, // unknown: set again
+    msg_nosignal: 0x20,           // `fhandler/socket_inet.cc send_internal()`
+    msg_cmsg_cloexec: 0x1000,     // accepted and dropped: `fhandler/socket_inet.cc recv_internal()`
+    cmsg_cloexec_honoured: false, // unknown: set again
     // ignored: `fhandler/socket_inet.cc accept4()` and `fhandler/socket_local.cc accept4()` take
     // the listener's, `get_socket_flags()`
     accept_flags: 0,

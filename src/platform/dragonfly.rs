@@ -41,7 +41,7 @@ pub(super) const DRAGONFLY: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x400,
     msg_cmsg_cloexec: 0x1000,
-    cmsg_cloexec_holds: false,               // unknown: set again
+    cmsg_cloexec_honoured: false,            // unknown: set again
     accept_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC
     socket_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC: socketpair(2)
     pipe_flags: 0x4 | 0x2_0000,              // O_NONBLOCK | O_CLOEXEC

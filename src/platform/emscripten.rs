@@ -43,10 +43,10 @@ pub(super) const EMSCRIPTEN: Platform = Platform {
     msg_nosignal: 0x4000, // accepted and dropped: `src/lib/libsyscall.js __syscall_sendto()`
     // accepted and dropped: `src/lib/libsyscall.js __syscall_recvmsg()`
     msg_cmsg_cloexec: 0x4000_0000,
-    cmsg_cloexec_holds: false, // unknown: set again
-    accept_flags: 0,           // dropped: `src/lib/libsyscall.js __syscall_accept4()`
-    socket_flags: 0,           // `socket` is not known to honour them
-    pipe_flags: 0,             // unknown: nobody has read it
+    cmsg_cloexec_honoured: false, // unknown: set again
+    accept_flags: 0,              // dropped: `src/lib/libsyscall.js __syscall_accept4()`
+    socket_flags: 0,              // `socket` is not known to honour them
+    pipe_flags: 0,                // unknown: nobody has read it
     // ---- facts that change what the crate does ----
     so_nosigpipe: false,
     accept_mode: AcceptMode::Unknown, // unknown: nobody has read it

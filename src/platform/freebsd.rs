@@ -44,7 +44,7 @@ pub(super) const FREEBSD: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x2_0000,
     msg_cmsg_cloexec: 0x4_0000,
-    cmsg_cloexec_holds: false, // measured on 13.0: it came without the flag
+    cmsg_cloexec_honoured: false, // measured on 13.0: it came without the flag
     accept_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC
     // SOCK_NONBLOCK | SOCK_CLOEXEC: `sys/kern/uipc_syscalls.c kern_socketpair()`
     socket_flags: 0x2000_0000 | 0x1000_0000,

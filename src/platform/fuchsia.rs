@@ -43,8 +43,8 @@ pub(super) const FUCHSIA: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x4000,
     msg_cmsg_cloexec: 0x4000_0000,
-    cmsg_cloexec_holds: false, // unknown: set again
-    accept_flags: 0,           // EINVAL for SOCK_CLOEXEC: `sdk/lib/fdio/bsdsocket.cc accept4()`
+    cmsg_cloexec_honoured: false, // unknown: set again
+    accept_flags: 0,              // EINVAL for SOCK_CLOEXEC: `sdk/lib/fdio/bsdsocket.cc accept4()`
     socket_flags: 0, // EPROTOTYPE for SOCK_NONBLOCK: `sdk/lib/fdio/unistd.cc socketpair()`
     // O_NONBLOCK | O_CLOEXEC: `sdk/lib/fdio/unistd.cc socketpair_create()`
     pipe_flags: 0x10 | 0x100,

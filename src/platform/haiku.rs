@@ -51,7 +51,7 @@ pub(super) const HAIKU: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x800, // `src/add-ons/kernel/network/stack/net_socket.cpp socket_send()`
     msg_cmsg_cloexec: 0, // no such flag
-    cmsg_cloexec_holds: false, // there is no flag
+    cmsg_cloexec_honoured: false, // there is no flag
     accept_flags: 0,     // rustix drops them: `src/backend/libc/net/syscalls.rs accept_with()`
     socket_flags: 0,     // rustix has no such flags: `src/net/types.rs`
     pipe_flags: 0,       // rustix has no `pipe_with`: `src/pipe.rs`

@@ -21,19 +21,6 @@ use super::{ALL, POSIX, Platform};
 /// ```
 pub const HOST: &Platform = find(env!("WOULDBLOCK_TABLE"));
 
-/// What `finish_connect` answers for a socket that is in no state to finish.
-pub(crate) const NOT_CONNECTED: Errno = Errno::NOTCONN;
-/// What `accept` answers for connections that ended before they were usable.
-pub(crate) const ABORTED: Errno = Errno::CONNABORTED;
-/// What sending more descriptors than one message can hold answers.
-pub(crate) const TOO_MANY: Errno = Errno::INVAL;
-/// What a `_all` form answers when the system takes nothing and says nothing.
-pub(crate) const NO_PROGRESS: Errno = Errno::IO;
-/// What a wait answers for a descriptor that `poll` calls invalid.
-pub(crate) const INVALID_DESCRIPTOR: Errno = Errno::BADF;
-/// What a wait answers that ended before its time ran out.
-pub(crate) const CUT_SHORT: Errno = Errno::INTR;
-
 const fn find(name: &str) -> &'static Platform {
     if same(name, POSIX.name) {
         return &POSIX;

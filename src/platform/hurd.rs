@@ -44,7 +44,7 @@ pub(super) const HURD: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x400,
     msg_cmsg_cloexec: 0x4000_0000,
-    cmsg_cloexec_holds: false, // unknown: set again
+    cmsg_cloexec_honoured: false, // unknown: set again
     // SOCK_NONBLOCK | SOCK_CLOEXEC: glibc `sysdeps/mach/hurd/accept4.c`
     accept_flags: 0x800 | 0x40_0000,
     // SOCK_NONBLOCK | SOCK_CLOEXEC: glibc `sysdeps/mach/hurd/socket.c`, `socketpair.c`

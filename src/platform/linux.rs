@@ -55,7 +55,7 @@ pub(super) const LINUX: Platform = Platform {
 
     msg_nosignal: 0x4000,
     msg_cmsg_cloexec: 0x4000_0000,
-    cmsg_cloexec_holds: true, // since Linux 2.6.23: recvmsg(2); measured
+    cmsg_cloexec_honoured: true, // since Linux 2.6.23: recvmsg(2); measured
     accept_flags: 0x800 | 0x8_0000, // accept4 since Linux 2.6.28: accept(2)
     socket_flags: 0x800 | 0x8_0000, // since Linux 2.6.27: socket(2)
     pipe_flags: 0x800 | 0x8_0000, // pipe2 since Linux 2.6.27: pipe(2)

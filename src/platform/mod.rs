@@ -23,6 +23,7 @@ mod apple;
 mod cygwin;
 mod dragonfly;
 mod emscripten;
+pub(crate) mod errnos;
 mod freebsd;
 mod fuchsia;
 mod haiku;
@@ -116,7 +117,7 @@ pub struct Platform {
     pub msg_cmsg_cloexec: u32,
     /// Does a descriptor received with that flag really come close-on-exec?
     /// Where it does not, the flag is set afterwards.
-    pub cmsg_cloexec_holds: bool,
+    pub cmsg_cloexec_honoured: bool,
     /// `SOCK_NONBLOCK | SOCK_CLOEXEC` as `accept4` takes them, or 0 where
     /// there is no `accept4` that honours them: then the mode is set afterwards.
     pub accept_flags: u32,

@@ -43,7 +43,7 @@ pub(super) const NETBSD: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x400,
     msg_cmsg_cloexec: 0x800,
-    cmsg_cloexec_holds: true,                // measured on 7.99.34
+    cmsg_cloexec_honoured: true,             // measured on 7.99.34
     accept_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC
     // SOCK_NONBLOCK | SOCK_CLOEXEC: `sys/kern/uipc_syscalls.c makesocket()`
     socket_flags: 0x2000_0000 | 0x1000_0000,

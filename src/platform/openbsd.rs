@@ -44,7 +44,7 @@ pub(super) const OPENBSD: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x400,
     msg_cmsg_cloexec: 0x800,
-    cmsg_cloexec_holds: false,     // unknown: set again
+    cmsg_cloexec_honoured: false,  // unknown: set again
     accept_flags: 0x4000 | 0x8000, // SOCK_NONBLOCK | SOCK_CLOEXEC
     // SOCK_NONBLOCK | SOCK_CLOEXEC: `sys/kern/uipc_syscalls.c sys_socketpair()`
     socket_flags: 0x4000 | 0x8000,

@@ -39,11 +39,11 @@ pub const POSIX: Platform = Platform {
     pollrdhup: 0, // not in POSIX
 
     msg_nosignal: named_flag!(rustix::net::SendFlags, "NOSIGNAL"),
-    msg_cmsg_cloexec: 0,       // since POSIX.1-2024: set afterwards
-    cmsg_cloexec_holds: false, // there is no flag
-    accept_flags: 0,           // accept4 since POSIX.1-2024: set afterwards
-    socket_flags: 0,           // likewise
-    pipe_flags: 0,             // likewise
+    msg_cmsg_cloexec: 0,          // since POSIX.1-2024: set afterwards
+    cmsg_cloexec_honoured: false, // there is no flag
+    accept_flags: 0,              // accept4 since POSIX.1-2024: set afterwards
+    socket_flags: 0,              // likewise
+    pipe_flags: 0,                // likewise
 
     so_nosigpipe: false, // not in POSIX
     accept_mode: AcceptMode::Unknown,

@@ -40,9 +40,9 @@ pub(super) const QNX_IO_PKT: Platform = Platform {
     pollwrnorm: 0x2, // POLLOUT
     pollrdhup: 0,    // no such bit
     // ---- flag bits, as rustix can pass them ----
-    msg_nosignal: 0x800,       // `src/unix/nto/io_pkt/mod.rs`
-    msg_cmsg_cloexec: 0,       // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
-    cmsg_cloexec_holds: false, // there is no flag
+    msg_nosignal: 0x800,          // `src/unix/nto/io_pkt/mod.rs`
+    msg_cmsg_cloexec: 0,          // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
+    cmsg_cloexec_honoured: false, // there is no flag
     accept_flags: 0, // rustix drops them: `src/backend/libc/net/syscalls.rs accept_with()`
     socket_flags: 0, // no SOCK_NONBLOCK in the libc crate or rustix
     pipe_flags: 0,   // rustix has no `pipe_with`: `src/pipe.rs`
@@ -88,9 +88,9 @@ pub(super) const QNX_IO_SOCK: Platform = Platform {
     pollwrnorm: 0x2, // POLLOUT
     pollrdhup: 0,    // no such bit
     // ---- flag bits, as rustix can pass them ----
-    msg_nosignal: 0x2_0000,    // `src/unix/nto/io_sock/mod.rs`
-    msg_cmsg_cloexec: 0,       // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
-    cmsg_cloexec_holds: false, // there is no flag
+    msg_nosignal: 0x2_0000,       // `src/unix/nto/io_sock/mod.rs`
+    msg_cmsg_cloexec: 0,          // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
+    cmsg_cloexec_honoured: false, // there is no flag
     accept_flags: 0, // rustix drops them: `src/backend/libc/net/syscalls.rs accept_with()`
     socket_flags: 0, // no SOCK_NONBLOCK in the libc crate or rustix
     pipe_flags: 0,   // rustix has no `pipe_with`: `src/pipe.rs`

@@ -46,9 +46,9 @@ pub(super) const REDOX: Platform = Platform {
     pollwrnorm: 0x100,
     pollrdhup: 0, // no such bit
     // ---- flag bits, as rustix can pass them ----
-    msg_nosignal: 0,           // not in the libc crate or rustix; see above
-    msg_cmsg_cloexec: 0,       // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
-    cmsg_cloexec_holds: false, // there is no flag
+    msg_nosignal: 0,              // not in the libc crate or rustix; see above
+    msg_cmsg_cloexec: 0,          // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
+    cmsg_cloexec_honoured: false, // there is no flag
     accept_flags: 0, // rustix drops them: `src/backend/libc/net/syscalls.rs accept_with()`
     // `socket` takes them, but `socketpair` loses them: relibc `src/platform/redox/socket.rs`
     socket_flags: 0,

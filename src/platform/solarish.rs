@@ -47,7 +47,7 @@ pub(super) const ILLUMOS: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x200,
     msg_cmsg_cloexec: 0, // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
-    cmsg_cloexec_holds: false, // there is no flag
+    cmsg_cloexec_honoured: false, // there is no flag
     // SOCK_NONBLOCK | SOCK_CLOEXEC: `socksyscalls.c accept()`
     accept_flags: 0x10_0000 | 0x8_0000,
     // SOCK_NONBLOCK | SOCK_CLOEXEC: `socksyscalls.c so_socket()`; `so_socketpair()` keeps both
@@ -97,7 +97,7 @@ pub(super) const SOLARIS: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x200,
     msg_cmsg_cloexec: 0, // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
-    cmsg_cloexec_holds: false, // there is no flag
+    cmsg_cloexec_honoured: false, // there is no flag
     // SOCK_NONBLOCK | SOCK_CLOEXEC: accept(3C) of Solaris 11.4; 11.3 has no accept4
     accept_flags: 0x10_0000 | 0x8_0000,
     // SOCK_NONBLOCK | SOCK_CLOEXEC, as the libc crate and rustix have them; the kernel was not

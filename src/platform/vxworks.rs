@@ -38,12 +38,12 @@ pub(super) const VXWORKS: Platform = Platform {
     pollwrnorm: 0x4, // POLLOUT
     pollrdhup: 0,    // no such bit
     // ---- flag bits, as rustix can pass them ----
-    msg_nosignal: 0,           // no such flag in the libc crate
-    msg_cmsg_cloexec: 0,       // no such flag in the libc crate
-    cmsg_cloexec_holds: false, // there is no flag
-    accept_flags: 0,           // no `accept4` in the libc crate
-    socket_flags: 0,           // no such flags in the libc crate
-    pipe_flags: 0,             // no `pipe2` in the libc crate
+    msg_nosignal: 0,              // no such flag in the libc crate
+    msg_cmsg_cloexec: 0,          // no such flag in the libc crate
+    cmsg_cloexec_honoured: false, // there is no flag
+    accept_flags: 0,              // no `accept4` in the libc crate
+    socket_flags: 0,              // no such flags in the libc crate
+    pipe_flags: 0,                // no `pipe2` in the libc crate
     // ---- facts that change what the crate does ----
     so_nosigpipe: false,
     accept_mode: AcceptMode::Unknown, // unknown: nobody has read it

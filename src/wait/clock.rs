@@ -46,9 +46,9 @@ pub(crate) fn sleep(time: Duration) {
     std::thread::sleep(time);
     #[cfg(not(feature = "std"))]
     {
-        let end = crate::Deadline::after(time);
+        let end = super::deadline::Deadline::after(time);
         while let Some(rest) = end.remaining().filter(|rest| !rest.is_zero()) {
-            let _ = crate::poll(&mut [], Some(rest));
+            let _ = crate::ops::poll::poll(&mut [], Some(rest));
         }
     }
 }

@@ -8,13 +8,18 @@ use core::time::Duration;
 
 use rustix::event::PollFd;
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::Errno;
 
 use super::clock::sleep;
-use crate::platform::host::INVALID_DESCRIPTOR;
-use crate::{
-    Address, Deadline, Descriptor, Errno, Interest, Io, NonBlocking, Op, Outcome, Readiness,
-    connect, finish_connect, poll, ready,
-};
+use crate::mapping::classify::{Op, Outcome};
+use crate::mapping::io::Io;
+use crate::mapping::readiness::{Interest, Readiness};
+use crate::ops::connection::{Address, connect, finish_connect};
+use crate::ops::descriptor::Descriptor;
+use crate::ops::mode::NonBlocking;
+use crate::ops::poll::{poll, ready};
+use crate::platform::errnos::INVALID_DESCRIPTOR;
+use crate::wait::deadline::Deadline;
 
 /// An operation that may be called again after it would have blocked.
 ///

@@ -224,10 +224,10 @@ mod growable {
             entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
             body: impl FnOnce(&mut [PollFd<'a>]) -> R,
         ) -> R {
-            let mut fds = relifed(core::mem::take(scratch));
+            let mut fds = with_its_allocation(core::mem::take(scratch));
             fds.extend(entries.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events)));
             let result = body(&mut fds);
-            *scratch = relifed(fds);
+            *scratch = with_its_allocation(fds);
             result
         }
     }
@@ -235,7 +235,7 @@ mod growable {
     /// The vector's allocation, for entries that borrow something else. Collecting
     /// a vector's own elements, of the same size, reuses it; a test counts the
     /// allocations.
-    fn relifed<'a>(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'a>> {
+    fn with_its_allocation<'a>(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'a>> {
         fds.clear();
         fds.into_iter()
             .map(|_| PollFd::from_borrowed_fd(rustix::fs::CWD, PollFlags::empty()))

@@ -6,18 +6,24 @@ mod list;
 use core::fmt;
 use core::time::Duration;
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::AsRawFd;
 
 use index::Index;
+
 #[cfg(feature = "alloc")]
 pub use list::Growable;
 use list::List;
 pub use list::{Inline, Storage};
 
+use crate::mapping::io::Io;
+use crate::mapping::readiness::{Interest, Readiness};
+use crate::ops::descriptor::Descriptor;
+use crate::ops::poll::poll;
 use crate::platform::HOST;
 use crate::platform::host::poll_flags;
-use crate::{Deadline, Descriptor, Interest, Io, Readiness, poll, poll_until};
+use crate::wait::deadline::Deadline;
+use crate::wait::until::poll_until;
 
 /// Descriptors to wait for together, each with an interest and data of the
 /// caller's: what Python's `selectors` gives, on `poll`.
@@ -294,7 +300,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     }
 
     #[inline]
-    fn wait(&mut self, call: impl FnOnce(&mut [crate::PollFd<'_>]) -> Io) -> Io {
+    fn wait(&mut self, call: impl FnOnce(&mut [PollFd<'_>]) -> Io) -> Io {
         while self.ready.pop().is_some() {}
         self.taken = 0;
         let (entries, index, found) = (&self.entries, &self.index, &mut self.ready);
@@ -309,7 +315,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
             let mut left = ready;
             let (before, after) = fds.split_at_checked(first).unwrap_or_default();
             // True when all that is ready has been found.
-            let mut look = |begin: usize, fds: &[crate::PollFd<'_>]| {
+            let mut look = |begin: usize, fds: &[PollFd<'_>]| {
                 for (i, fd) in fds.iter().enumerate() {
                     // Most report nothing, and are not worth a translation.
                     if fd.revents().is_empty() {

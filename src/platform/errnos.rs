@@ -1,0 +1,16 @@
+//! The errnos that operations answer with by themselves, each by what it says.
+
+use rustix::io::Errno;
+
+/// What `finish_connect` answers for a socket that is in no state to finish.
+pub(crate) const NOT_CONNECTED: Errno = Errno::NOTCONN;
+/// What `accept` answers for connections that ended before they were usable.
+pub(crate) const ABORTED: Errno = Errno::CONNABORTED;
+/// What sending more descriptors than one message can hold answers.
+pub(crate) const TOO_MANY: Errno = Errno::INVAL;
+/// What a `_all` form answers when the system takes nothing and says nothing.
+pub(crate) const NO_PROGRESS: Errno = Errno::IO;
+/// What a wait answers for a descriptor that `poll` calls invalid.
+pub(crate) const INVALID_DESCRIPTOR: Errno = Errno::BADF;
+/// What `poll` answers when it waited for less than it was asked to.
+pub(crate) const ENDED_EARLY: Errno = Errno::INTR;
