@@ -1,38 +1,60 @@
-//! Chooses the platform table for the target. It probes, generates and
-//! downloads nothing.
+//! Looks the target up in the tables themselves. It probes, generates and downloads
+//! nothing.
 
-#[path = "src/platform/select.rs"]
-mod select;
+#[path = "src/platform/tables.rs"]
+#[allow(dead_code, unreachable_pub, reason = "most of it is for the library")]
+mod tables;
+
+use tables::Platform;
+
+/// What the code asks of the chosen table where a constant cannot decide, because a
+/// function or a name of rustix does not exist everywhere.
+const ASKED: [(&str, fn(&Platform) -> bool); 4] = [
+    ("so_nosigpipe", |table| table.so_nosigpipe),
+    ("pipe_flags", |table| table.pipe_flags != 0),
+    ("accept_network_errors", |table| {
+        !table.accept_network_errors.is_empty()
+    }),
+    ("nanosleep", |table| {
+        !table.rustix_lacks.contains(&"nanosleep")
+    }),
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/platform/select.rs");
-    let values = select::TABLES.map(|table| format!("{table:?}")).join(", ");
-    println!("cargo::rustc-check-cfg=cfg(wouldblock_table, values({values}))");
+    println!("cargo::rerun-if-changed=src/platform");
+    let names = ASKED.map(|(name, _)| format!("{name:?}")).join(", ");
+    println!("cargo::rustc-check-cfg=cfg(wouldblock_has, values({names}))");
 
     let cfg = |name: &str| std::env::var(format!("CARGO_CFG_{name}")).unwrap_or_default();
     let (os, arch, env) = (cfg("TARGET_OS"), cfg("TARGET_ARCH"), cfg("TARGET_ENV"));
+    let table = Platform::of_target(&os, &arch, &env);
     // A porter's `--cfg wouldblock_platform="posix"` arrives here like the
     // compiler's own cfgs.
-    let asked = cfg("WOULDBLOCK_PLATFORM");
-    let table = match asked.as_str() {
-        "" => select::table(&os, &arch, &env),
-        "posix" => Some("posix"),
-        other => {
+    let name = match (cfg("WOULDBLOCK_PLATFORM").as_str(), table) {
+        ("", Some(table)) => table.name,
+        ("", None) => {
+            println!(
+                "cargo::error=wouldblock has no table for target_os = {os:?}, target_arch = {arch:?}. \
+                 docs/PORTING.md says how to write one in an afternoon. Until then, on a Unix, \
+                 RUSTFLAGS='--cfg wouldblock_platform=\"posix\"' builds with a conservative POSIX table."
+            );
+            return;
+        }
+        ("posix", _) => "posix",
+        (other, _) => {
             println!(
                 "cargo::error=wouldblock_platform={other:?} is not known; the only value is \"posix\""
             );
             return;
         }
     };
-    let Some(table) = table else {
-        println!(
-            "cargo::error=wouldblock has no table for target_os = {os:?}, target_arch = {arch:?}. \
-             docs/PORTING.md says how to write one in an afternoon. Until then, on a Unix, \
-             RUSTFLAGS='--cfg wouldblock_platform=\"posix\"' builds with a conservative POSIX table."
-        );
-        return;
-    };
-    println!("cargo::rustc-cfg=wouldblock_table={table:?}");
-    println!("cargo::rustc-env=WOULDBLOCK_TABLE={table}");
+    println!("cargo::rustc-env=WOULDBLOCK_TABLE={name}");
+    for (asked, has) in ASKED {
+        // The conservative table has none of the facts; what rustix lacks stays so.
+        let posix = name == "posix" && asked != "nanosleep";
+        if !posix && table.is_none_or(has) {
+            println!("cargo::rustc-cfg=wouldblock_has={asked:?}");
+        }
+    }
 }

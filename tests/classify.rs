@@ -2,15 +2,13 @@
 //! operation, every number. And which target gets which table.
 
 use std::collections::BTreeSet;
+use std::fs::{read_dir, read_to_string};
+use std::path::{Path, PathBuf};
 
 use wouldblock::platform::{
     ALL, AcceptMode, HOST, Interrupted, POSIX, Platform, PollClock, QueueEvent,
 };
 use wouldblock::{Op, Outcome, classify};
-
-// build.rs compiles this file too; the library sees only its answer.
-#[path = "../src/platform/select.rs"]
-mod select;
 
 // ---- the oracle ----
 
@@ -256,80 +254,84 @@ fn classify_reads_no_field_but_the_errnos_and_the_two_unix_facts() {
 
 // ---- the tables ----
 
-fn names<'a>(tables: impl IntoIterator<Item = &'a &'static Platform>) -> Vec<&'static str> {
-    tables.into_iter().map(|table| table.name).collect()
-}
-
 #[test]
-fn all_names_are_unique_and_the_usual_ones() {
-    let mut names = names(ALL);
-    names.sort_unstable();
-    #[rustfmt::skip]
-    assert_eq!(names, [
-        "aix", "apple-macos", "cygwin", "dragonfly", "emscripten", "freebsd", "fuchsia", "haiku",
-        "hurd", "illumos", "linux", "linux-android", "linux-android-x86", "linux-mips",
-        "linux-sparc", "netbsd", "openbsd", "qnx-io-pkt", "qnx-io-sock", "redox", "solaris",
-        "vxworks",
-    ]);
+fn all_names_are_unique_lower_case_and_have_the_usual_one_in_them() {
+    let names = BTreeSet::from_iter(ALL.iter().map(|table| table.name));
+    assert_eq!(names.len(), ALL.len());
+    assert!(names.iter().all(|name| *name == name.to_lowercase()));
+    assert!(!names.contains("posix"), "the fallback is no system");
     let usual = "linux android macos freebsd dragonfly netbsd openbsd illumos solaris aix haiku \
                  hurd qnx redox cygwin fuchsia emscripten vxworks";
     for usual in usual.split_whitespace() {
         assert!(names.iter().any(|name| name.contains(usual)), "{usual}");
     }
-    assert!(names.iter().all(|name| *name == name.to_lowercase()));
 }
 
+/// Two tables that serve one target would make the choice an accident.
 #[test]
-fn all_with_two_numbers_for_would_block_are_redox_and_vxworks() {
-    let two = ALL.iter().filter(|table| table.eagain != table.ewouldblock);
-    assert_eq!(names(two), ["redox", "vxworks"]);
-}
-
-#[test]
-fn select_tables_are_all_and_posix() {
-    let known = BTreeSet::from_iter(names(ALL).into_iter().chain(["posix"]));
-    assert!(known.iter().eq(&select::TABLES), "{known:?}");
-}
-
-#[test]
-fn select_known_target_gives_its_table() {
-    #[rustfmt::skip]
-    let targets = [
-        ("aix", "powerpc64", "", "aix"), ("cygwin", "x86_64", "", "cygwin"),
-        ("macos", "aarch64", "", "apple-macos"), ("ios", "aarch64", "sim", "apple-macos"),
-        ("tvos", "aarch64", "", "apple-macos"), ("watchos", "arm", "", "apple-macos"),
-        ("visionos", "aarch64", "", "apple-macos"), ("dragonfly", "x86_64", "", "dragonfly"),
-        ("emscripten", "wasm32", "", "emscripten"), ("freebsd", "x86_64", "", "freebsd"),
-        ("fuchsia", "aarch64", "", "fuchsia"), ("haiku", "x86_64", "", "haiku"),
-        ("hurd", "x86_64", "gnu", "hurd"), ("illumos", "x86_64", "", "illumos"),
-        ("linux", "x86_64", "gnu", "linux"), ("linux", "aarch64", "musl", "linux"),
-        ("linux", "powerpc64", "gnu", "linux"), ("linux", "mips", "gnu", "linux-mips"),
-        ("linux", "mips64", "gnu", "linux-mips"), ("linux", "mips32r6", "gnu", "linux-mips"),
-        ("linux", "mips64r6", "gnu", "linux-mips"), ("linux", "sparc", "gnu", "linux-sparc"),
-        ("linux", "sparc64", "gnu", "linux-sparc"), ("android", "x86", "", "linux-android-x86"),
-        ("android", "x86_64", "", "linux-android"), ("android", "aarch64", "", "linux-android"),
-        ("netbsd", "sparc64", "", "netbsd"), ("openbsd", "sparc64", "", "openbsd"),
-        ("nto", "aarch64", "nto70", "qnx-io-pkt"), ("nto", "x86_64", "nto71", "qnx-io-pkt"),
-        ("nto", "x86_64", "nto71_iosock", "qnx-io-sock"), ("nto", "x86_64", "nto80", "qnx-io-sock"),
-        ("redox", "x86_64", "relibc", "redox"), ("solaris", "sparc64", "", "solaris"),
-        ("vxworks", "x86_64", "gnu", "vxworks"),
-    ];
-    let mut reached = BTreeSet::from(["posix"]);
-    for (os, arch, env, name) in targets {
-        let table = select::table(os, arch, env);
-        assert_eq!(table, Some(name), "{os} {arch} {env}");
-        reached.extend(table);
+fn of_target_by_what_a_table_says_it_serves_gives_that_table() {
+    let or_any = |part: &'static str| if part.is_empty() { "any" } else { part };
+    for table in ALL {
+        assert!(!table.targets.is_empty(), "{} serves nothing", table.name);
+        for target in table.targets {
+            let found = Platform::of_target(target.os, or_any(target.arch), or_any(target.env));
+            assert_eq!(found.map(|t| t.name), Some(table.name), "{target:?}");
+        }
     }
-    assert_eq!(reached, BTreeSet::from(select::TABLES));
 }
 
 #[test]
-fn select_unknown_target_gives_none() {
-    assert_eq!(select::table("windows", "x86_64", "msvc"), None);
-    assert_eq!(select::table("none", "arm", ""), None);
-    assert_eq!(select::table("", "", ""), None);
-    // The fallback is asked for, never fallen into; and a QNX that does not
-    // name its network stack has two tables to choose from.
-    assert_eq!(select::table("posix", "x86_64", ""), None);
-    assert_eq!(select::table("nto", "x86_64", ""), None);
+fn of_target_of_an_architecture_with_its_own_numbers_prefers_its_table() {
+    for (os, arch, env, name) in [
+        ("linux", "x86_64", "gnu", "linux"),
+        ("linux", "aarch64", "musl", "linux"),
+        ("linux", "mips64r6", "gnu", "linux-mips"),
+        ("linux", "sparc64", "gnu", "linux-sparc"),
+        ("android", "x86", "", "linux-android-x86"),
+        ("android", "x86_64", "", "linux-android"),
+        ("nto", "x86_64", "nto71", "qnx-io-pkt"),
+        ("nto", "x86_64", "nto71_iosock", "qnx-io-sock"),
+        ("ios", "aarch64", "sim", "apple-macos"),
+    ] {
+        let table = Platform::of_target(os, arch, env).map(|table| table.name);
+        assert_eq!(table, Some(name), "{os} {arch} {env}");
+    }
+}
+
+#[test]
+fn of_target_unknown_gives_none() {
+    for (os, arch, env) in [
+        ("windows", "x86_64", "msvc"),
+        ("none", "arm", ""),
+        ("", "", ""),
+        // The fallback is asked for, never fallen into.
+        ("posix", "x86_64", ""),
+        // A QNX that does not name its network stack has two tables to choose from.
+        ("nto", "x86_64", ""),
+    ] {
+        assert_eq!(
+            Platform::of_target(os, arch, env),
+            None,
+            "{os} {arch} {env}"
+        );
+    }
+}
+
+/// A file that nobody named would be a port that the build does not see.
+#[test]
+fn all_has_the_tables_of_every_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/platform");
+    let list = read_to_string(folder.join("tables.rs")).unwrap();
+    let (_, list) = list.split_once("\ntables! {\n").unwrap();
+    let (list, _) = list.split_once("\n}").unwrap();
+    let named: Vec<_> = list.lines().map(|line| line.trim().to_owned()).collect();
+    let files = read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let with_tables = files.filter(|path| {
+        let text = read_to_string(path).unwrap();
+        text.contains("const TABLES: &[Platform]")
+    });
+    let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut found: Vec<_> = with_tables.map(stem).collect();
+    found.sort_unstable();
+    assert_eq!(named, found, "the list in tables.rs, in alphabetical order");
 }

@@ -1,5 +1,5 @@
-//! `docs/PLATFORMS.md` is written from the tables, and says what they say.
-//! `UPDATE_PLATFORMS=1` writes it anew.
+//! `docs/PLATFORMS.md` and the README's table of platforms are written from the tables,
+//! and say what they say. `UPDATE_PLATFORMS=1` writes them anew.
 
 #[path = "common/target.rs"]
 mod target;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::fs::{read_dir, read_to_string};
 use std::path::Path;
 
-use wouldblock::platform::{ALL, Platform};
+use wouldblock::platform::{ALL, Platform, Target};
 
 /// What is written by hand; the tables follow it.
 const HEAD: &str = "docs/platforms.head.md";
@@ -96,6 +96,11 @@ const FLAGS: &[Column] = &[
 ];
 
 const FACTS: &[Column] = &[
+    ("serves", |p| {
+        let target = |t: &Target| [t.os, t.arch, t.env].join(" ").trim().replace("  ", " ");
+        let targets: Vec<_> = p.targets.iter().map(target).collect();
+        targets.join(", ")
+    }),
     ("mode after accept", |p| format!("{:?}", p.accept_mode)),
     ("event after a full `AF_UNIX` queue", |p| {
         format!("{:?}", p.unix_queue_event)
@@ -277,31 +282,78 @@ fn page(root: &Path) -> String {
     page
 }
 
-#[test]
-fn platforms_page_is_what_the_tables_say() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let expected = page(root);
-    if std::env::var_os("UPDATE_PLATFORMS").is_some() {
-        std::fs::write(root.join(PAGE), &expected).unwrap();
+// ---- the README's table ----
+
+const README: &str = "README.md";
+const BEGIN: &str = "<!-- The table is written by tests/platforms.rs. -->\n";
+const END: &str = "<!-- So far. -->\n";
+/// The tables of systems on which `.ci/run` itself runs.
+const RUN: [&str; 1] = ["linux"];
+
+fn readme_table() -> String {
+    let mut table = "\n| table | suite ran | kernel's answers replayed | compiled, numbers asserted | C headers compared |\n\
+                     |---|---|---|---|---|\n"
+        .to_owned();
+    let count = |targets: &[String]| match targets.len() {
+        0 => "–".to_owned(),
+        1 => "1 target".to_owned(),
+        more => format!("{more} targets"),
+    };
+    for platform in ALL {
+        let [cross, foreign, traces, headers] = checked_by(platform);
+        let ran = match (RUN.contains(&platform.name), foreign.len()) {
+            (true, _) => format!("on x86-64; under qemu on {}", count(&foreign)),
+            (false, 0) => "–".to_owned(),
+            (false, _) => format!("under qemu on {}", count(&foreign)),
+        };
+        let traces = if traces.is_empty() {
+            "–".to_owned()
+        } else {
+            traces.join(", ")
+        };
+        let (cross, headers) = (count(&cross), count(&headers));
+        writeln!(
+            table,
+            "| `{}` | {ran} | {traces} | {cross} | {headers} |",
+            platform.name
+        )
+        .unwrap();
     }
-    let written = read_to_string(root.join(PAGE)).unwrap_or_default();
+    table + "\n"
+}
+
+/// The README with its table as it has to be.
+fn readme(root: &Path) -> String {
+    let old = read_to_string(root.join(README)).unwrap();
+    let (before, rest) = old.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    [before, BEGIN, &readme_table(), END, after].concat()
+}
+
+// ---- the tests ----
+
+/// Compares, or writes where that was asked for.
+#[track_caller]
+fn assert_written(path: &Path, expected: &str) {
+    if std::env::var_os("UPDATE_PLATFORMS").is_some() {
+        std::fs::write(path, expected).unwrap();
+    }
+    let written = read_to_string(path).unwrap_or_default();
     assert!(
         written == expected,
-        "{PAGE} is out of date; UPDATE_PLATFORMS=1 cargo test --test platforms writes it",
+        "{} is out of date; UPDATE_PLATFORMS=1 cargo test --test platforms writes it",
+        path.display(),
     );
 }
 
-/// What was verified of each is in the README, and a new table has to say it too.
 #[test]
-fn readme_has_a_row_for_every_table_and_no_other() {
-    let readme = include_str!("../README.md");
-    let section = readme.split("\n## ").find(|s| s.starts_with("Platforms\n"));
-    let rows = section
-        .unwrap()
-        .lines()
-        .filter(|line| line.starts_with('|'));
-    let cells = rows.filter_map(|row| row.split('|').nth(1));
-    let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
-    let known = ALL.iter().map(|table| table.name);
-    assert_eq!(named.collect::<BTreeSet<_>>(), known.collect());
+fn platforms_page_is_what_the_tables_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_written(&root.join(PAGE), &page(root));
+}
+
+#[test]
+fn platforms_table_of_the_readme_has_every_table_as_it_is_checked() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_written(&root.join(README), &readme(root));
 }

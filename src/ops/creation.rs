@@ -158,64 +158,25 @@ pub(super) fn set_close_on_exec(fd: impl AsFd) -> Result<(), Errno> {
     fcntl_setfd(fd, FdFlags::CLOEXEC)
 }
 
-#[cfg(any(
-    wouldblock_table = "apple-macos",
-    wouldblock_table = "dragonfly",
-    wouldblock_table = "freebsd",
-    wouldblock_table = "netbsd",
-))]
-use net::sockopt::set_socket_nosigpipe;
-#[cfg(any(
-    wouldblock_table = "apple-macos",
-    wouldblock_table = "dragonfly",
-    wouldblock_table = "freebsd",
-    wouldblock_table = "netbsd",
-))]
+#[cfg(wouldblock_has = "so_nosigpipe")]
 fn set_nosigpipe(fd: &OwnedFd) -> Result<(), Errno> {
-    set_socket_nosigpipe(fd, true)
+    net::sockopt::set_socket_nosigpipe(fd, true)
 }
 
-/// rustix has no such function here, unless a new table says that there is one.
-#[cfg(not(any(
-    wouldblock_table = "apple-macos",
-    wouldblock_table = "dragonfly",
-    wouldblock_table = "freebsd",
-    wouldblock_table = "netbsd",
-)))]
+/// rustix has no such function here.
+#[cfg(not(wouldblock_has = "so_nosigpipe"))]
 fn set_nosigpipe(_fd: &OwnedFd) -> Result<(), Errno> {
-    const _: () = assert!(
-        !HOST.so_nosigpipe,
-        "the platform table has so_nosigpipe: name it above this function"
-    );
     Ok(())
 }
 
-#[cfg(not(any(
-    wouldblock_table = "aix",
-    wouldblock_table = "apple-macos",
-    wouldblock_table = "haiku",
-    wouldblock_table = "posix",
-    wouldblock_table = "qnx-io-pkt",
-    wouldblock_table = "qnx-io-sock",
-)))]
+#[cfg(wouldblock_has = "pipe_flags")]
 fn pipe_with(flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
     pipe::pipe_with(pipe::PipeFlags::from_bits_retain(flags))
 }
 
-/// rustix has no such function here, so a table that asks for it is wrong.
-#[cfg(any(
-    wouldblock_table = "aix",
-    wouldblock_table = "apple-macos",
-    wouldblock_table = "haiku",
-    wouldblock_table = "posix",
-    wouldblock_table = "qnx-io-pkt",
-    wouldblock_table = "qnx-io-sock",
-))]
+/// rustix may have no such function here.
+#[cfg(not(wouldblock_has = "pipe_flags"))]
 fn pipe_with(_flags: u32) -> Result<(OwnedFd, OwnedFd), Errno> {
-    const _: () = assert!(
-        HOST.pipe_flags == 0,
-        "the platform table has pipe_flags: do not name it above this function"
-    );
     pipe::pipe()
 }
 

@@ -9,11 +9,15 @@
 //!
 //! Unknown: every fact below that is marked so. Nobody has read this kernel.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[AIX];
 
 /// IBM AIX.
-pub(super) const AIX: Platform = Platform {
+const AIX: Platform = Platform {
     name: "aix",
+    targets: &[Target::os("aix")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 11,

@@ -12,11 +12,15 @@
 //! - Writability may be missing on a half-closed socket that can be written.
 //! - `accept` drops the connection when no descriptor is left: `accept_nocancel()`.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[APPLE];
 
 /// Every Apple system.
-pub(super) const APPLE: Platform = Platform {
+const APPLE: Platform = Platform {
     name: "apple-macos",
+    targets: &[Target::os("macos"), Target::os("ios"), Target::os("tvos"), Target::os("watchos"), Target::os("visionos")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 35,
     ewouldblock: 35,

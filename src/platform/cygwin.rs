@@ -11,11 +11,15 @@
 //!   `fhandler/socket_inet.cc connect()`.
 //! - `AF_UNIX` sockets are Winsock sockets in disguise, streams and datagrams alike.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[CYGWIN];
 
 /// Cygwin.
-pub(super) const CYGWIN: Platform = Platform {
+const CYGWIN: Platform = Platform {
     name: "cygwin",
+    targets: &[Target::os("cygwin")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 11,

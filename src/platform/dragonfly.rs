@@ -10,11 +10,15 @@
 //!   poll_copyin()`, `dopoll()`.
 //! - A full queue of a connected `AF_UNIX` datagram socket is `ENOBUFS`.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[DRAGONFLY];
 
 /// DragonFly BSD.
-pub(super) const DRAGONFLY: Platform = Platform {
+const DRAGONFLY: Platform = Platform {
     name: "dragonfly",
+    targets: &[Target::os("dragonfly")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 35,
     ewouldblock: 35,

@@ -11,11 +11,15 @@
 //!
 //! Unknown: what `pipe2` does with its flags, and everything that is marked so.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[EMSCRIPTEN];
 
 /// Emscripten.
-pub(super) const EMSCRIPTEN: Platform = Platform {
+const EMSCRIPTEN: Platform = Platform {
     name: "emscripten",
+    targets: &[Target::os("emscripten")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 6,
     ewouldblock: 6,

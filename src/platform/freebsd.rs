@@ -13,11 +13,15 @@
 //! - `MSG_WAITALL` sleeps in spite of non-blocking mode.
 //! - `accept4` with no flags does *not* inherit the mode, `accept` does.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[FREEBSD];
 
 /// FreeBSD.
-pub(super) const FREEBSD: Platform = Platform {
+const FREEBSD: Platform = Platform {
     name: "freebsd",
+    targets: &[Target::os("freebsd")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 35,
     ewouldblock: 35,

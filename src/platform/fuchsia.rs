@@ -12,11 +12,15 @@
 //!   instead of being ignored (`unistd.cc ppoll()`).
 //! - There are no signals: `EINTR` and `SIGPIPE` do not arise.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[FUCHSIA];
 
 /// Fuchsia.
-pub(super) const FUCHSIA: Platform = Platform {
+const FUCHSIA: Platform = Platform {
     name: "fuchsia",
+    targets: &[Target::os("fuchsia")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 11,

@@ -19,11 +19,15 @@
 //! - `accept4` and the socket flags exist (`src/system/kernel/fs/socket.cpp`), but rustix does
 //!   not reach them.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[HAIKU];
 
 /// Haiku.
-pub(super) const HAIKU: Platform = Platform {
+const HAIKU: Platform = Platform {
     name: "haiku",
+    targets: &[Target::os("haiku")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: i32::MIN + 11,          // B_WOULD_BLOCK
     ewouldblock: i32::MIN + 11,     // B_WOULD_BLOCK

@@ -32,7 +32,7 @@ const fn find(name: &str) -> &'static Platform {
         }
         i += 1;
     }
-    panic!("select.rs names a table that ALL does not hold")
+    panic!("the build script chose a table that ALL does not hold")
 }
 
 pub(super) const fn same(a: &str, b: &str) -> bool {
@@ -166,7 +166,7 @@ const _: () = {
 };
 
 /// Whether the first of these errnos have these numbers, in this order.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(wouldblock_has = "accept_network_errors")]
 #[allow(
     dead_code,
     reason = "Rust 1.85 does not count its use by the assertion below"
@@ -185,7 +185,7 @@ const fn begin_with(errnos: &[Errno], numbers: &[i32]) -> bool {
     true
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(wouldblock_has = "accept_network_errors")]
 const _: () = {
     let known = [
         Errno::NETDOWN,
@@ -217,7 +217,7 @@ mod tests {
         assert!(!both_or_neither(cloexec, 0, cloexec));
     }
 
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(wouldblock_has = "accept_network_errors")]
     #[test]
     fn begin_with_other_numbers_or_more_of_them_does_not() {
         let errnos = [Errno::AGAIN, Errno::INTR];

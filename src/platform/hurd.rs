@@ -13,11 +13,15 @@
 //!
 //! Unknown: what the socket servers do; nobody has read them.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[HURD];
 
 /// GNU/Hurd.
-pub(super) const HURD: Platform = Platform {
+const HURD: Platform = Platform {
     name: "hurd",
+    targets: &[Target::os("hurd")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 0x4000_0023,
     ewouldblock: 0x4000_0023,

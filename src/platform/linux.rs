@@ -14,11 +14,15 @@
 //! glibc (`src/new/glibc/sysdeps/unix/linux/mod.rs` names the 32-bit architectures twice),
 //! so there the build stops at `accept_flags`; 0.2.189 is right.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[LINUX, LINUX_ANDROID, LINUX_ANDROID_X86, LINUX_MIPS, LINUX_SPARC];
 
 /// Every architecture but MIPS and SPARC.
-pub(super) const LINUX: Platform = Platform {
+const LINUX: Platform = Platform {
     name: "linux",
+    targets: &[Target::os("linux")],
+    rustix_lacks: &[],
 
     eagain: 11,
     ewouldblock: 11,
@@ -76,8 +80,9 @@ pub(super) const LINUX: Platform = Platform {
 };
 
 /// MIPS in every width and byte order.
-pub(super) const LINUX_MIPS: Platform = Platform {
+const LINUX_MIPS: Platform = Platform {
     name: "linux-mips",
+    targets: &[Target::os("linux").arch("mips"), Target::os("linux").arch("mips32r6"), Target::os("linux").arch("mips64"), Target::os("linux").arch("mips64r6")],
 
     einprogress: 150,
     ealready: 149,
@@ -100,8 +105,9 @@ pub(super) const LINUX_MIPS: Platform = Platform {
 };
 
 /// SPARC in both widths, whose numbers are those of SunOS 4 and the BSDs.
-pub(super) const LINUX_SPARC: Platform = Platform {
+const LINUX_SPARC: Platform = Platform {
     name: "linux-sparc",
+    targets: &[Target::os("linux").arch("sparc"), Target::os("linux").arch("sparc64")],
 
     einprogress: 36,
     ealready: 37,
@@ -126,14 +132,16 @@ pub(super) const LINUX_SPARC: Platform = Platform {
 };
 
 /// Android, which is Linux with another C library.
-pub(super) const LINUX_ANDROID: Platform = Platform {
+const LINUX_ANDROID: Platform = Platform {
     name: "linux-android",
+    targets: &[Target::os("android")],
     ..LINUX
 };
 
 /// Android on 32-bit x86.
-pub(super) const LINUX_ANDROID_X86: Platform = Platform {
+const LINUX_ANDROID_X86: Platform = Platform {
     name: "linux-android-x86",
+    targets: &[Target::os("android").arch("x86")],
     // Its seccomp profile kills a process that calls accept4: mio issue 1445,
     // and mio's `src/sys/unix/tcp.rs accept()`.
     accept_flags: 0,

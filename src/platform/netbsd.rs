@@ -12,11 +12,15 @@
 //! - `accept4` with no flags does *not* inherit the mode, `accept` does.
 //! - `connect` answers `EAGAIN` when no local port is free: `sys/netinet/portalgo.c`.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[NETBSD];
 
 /// NetBSD.
-pub(super) const NETBSD: Platform = Platform {
+const NETBSD: Platform = Platform {
     name: "netbsd",
+    targets: &[Target::os("netbsd")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 35,
     ewouldblock: 35,

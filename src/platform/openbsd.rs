@@ -13,11 +13,15 @@
 //! - A refused connection is `POLLHUP` alone; a file that `poll` cannot watch is ignored:
 //!   `sys/kern/sys_generic.c ppollregister_evts()`.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[OPENBSD];
 
 /// OpenBSD.
-pub(super) const OPENBSD: Platform = Platform {
+const OPENBSD: Platform = Platform {
     name: "openbsd",
+    targets: &[Target::os("openbsd")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 35,
     ewouldblock: 35,

@@ -14,6 +14,8 @@ use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
 /// The conservative table: the target's numbers, and no fact beyond POSIX.1.
 pub const POSIX: Platform = Platform {
     name: "posix",
+    targets: &[],
+    rustix_lacks: &[],
 
     eagain: Errno::AGAIN.raw_os_error(),
     ewouldblock: Errno::WOULDBLOCK.raw_os_error(),

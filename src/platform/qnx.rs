@@ -1,5 +1,5 @@
 //! QNX Neutrino, with either of its network stacks: io-pkt (`target_env` `nto70` and `nto71`) and
-//! io-sock (`nto71_iosock`, and `target_os` `qnx`), as the libc crate divides them.
+//! io-sock (`nto71_iosock` and `nto80`), as the libc crate divides them.
 //!
 //! Numbers: the libc crate 0.2.191, `src/unix/nto/mod.rs`, with `io_pkt/mod.rs` and
 //! `io_sock/mod.rs` beside it. The two stacks differ in `MSG_NOSIGNAL`, and in nothing else that
@@ -11,11 +11,15 @@
 //!
 //! Unknown: every fact below that is marked so. Nobody has read this system.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[QNX_IO_PKT, QNX_IO_SOCK];
 
 /// QNX with the io-pkt stack.
-pub(super) const QNX_IO_PKT: Platform = Platform {
+const QNX_IO_PKT: Platform = Platform {
     name: "qnx-io-pkt",
+    targets: &[Target::os("nto").env("nto70"), Target::os("nto").env("nto71")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 11,
@@ -62,8 +66,10 @@ pub(super) const QNX_IO_PKT: Platform = Platform {
 };
 
 /// QNX with the io-sock stack.
-pub(super) const QNX_IO_SOCK: Platform = Platform {
+const QNX_IO_SOCK: Platform = Platform {
     name: "qnx-io-sock",
+    targets: &[Target::os("nto").env("nto71_iosock"), Target::os("nto").env("nto80")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 11,

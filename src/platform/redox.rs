@@ -17,11 +17,15 @@
 //!   timeout to milliseconds: `src/header/poll/mod.rs poll_epoll()`, `ppoll()`.
 //! - `SO_ERROR` and the `recv` flags depend on the relibc version.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[REDOX];
 
 /// Redox.
-pub(super) const REDOX: Platform = Platform {
+const REDOX: Platform = Platform {
     name: "redox",
+    targets: &[Target::os("redox")],
+    rustix_lacks: &["nanosleep"], // `src/thread/clock.rs`
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 41, // not EAGAIN

@@ -16,11 +16,15 @@
 //! - `O_NDELAY` is another mode than `O_NONBLOCK`.
 //! - illumos documents `ppoll`, which the libc crate does not bind.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[ILLUMOS, SOLARIS];
 
 /// illumos.
-pub(super) const ILLUMOS: Platform = Platform {
+const ILLUMOS: Platform = Platform {
     name: "illumos",
+    targets: &[Target::os("illumos")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 11,
@@ -69,8 +73,10 @@ pub(super) const ILLUMOS: Platform = Platform {
 };
 
 /// Oracle Solaris 11.4.
-pub(super) const SOLARIS: Platform = Platform {
+const SOLARIS: Platform = Platform {
     name: "solaris",
+    targets: &[Target::os("solaris")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 11,

@@ -9,11 +9,15 @@
 //!
 //! Unknown: every fact below that is marked so. Nobody has read this system.
 
-use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
+use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
+
+pub(super) const TABLES: &[Platform] = &[VXWORKS];
 
 /// VxWorks.
-pub(super) const VXWORKS: Platform = Platform {
+const VXWORKS: Platform = Platform {
     name: "vxworks",
+    targets: &[Target::os("vxworks")],
+    rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
     ewouldblock: 70, // not EAGAIN

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-#[cfg(not(wouldblock_table = "redox"))]
+#[cfg(wouldblock_has = "nanosleep")]
 use rustix::thread::{NanosleepRelativeResult, nanosleep};
-#[cfg(not(wouldblock_table = "redox"))]
+#[cfg(wouldblock_has = "nanosleep")]
 use rustix::time::Timespec;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -24,7 +24,7 @@ pub(crate) fn now() -> u64 {
 /// one end: what `nanosleep` hands back would let every signal make it later. Not by
 /// `poll` of nothing, which fails when the kernel has no memory, and used to return
 /// at once on macOS.
-#[cfg(not(wouldblock_table = "redox"))]
+#[cfg(wouldblock_has = "nanosleep")]
 pub(crate) fn sleep(time: Duration) {
     let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let end = now().saturating_add(time);
@@ -40,7 +40,7 @@ pub(crate) fn sleep(time: Duration) {
 /// rustix has no `nanosleep` for Redox, and `poll` of nothing takes a descriptor there
 /// (relibc `src/header/poll/mod.rs poll_epoll()`): std's sleep where there is one, and
 /// without it a wait that spins while descriptors are short, but ends on its time.
-#[cfg(wouldblock_table = "redox")]
+#[cfg(not(wouldblock_has = "nanosleep"))]
 pub(crate) fn sleep(time: Duration) {
     #[cfg(feature = "std")]
     std::thread::sleep(time);

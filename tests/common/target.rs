@@ -1,11 +1,6 @@
 //! From a target's name to its table.
 
-// The same file as in build.rs.
-#[path = "../../src/platform/select.rs"]
-#[allow(dead_code, reason = "the list of names is for build.rs")]
-mod select;
-
-use wouldblock::platform::{ALL, Platform};
+use wouldblock::platform::Platform;
 
 /// The table of a target by Rust's name for it, such as `mips64el-unknown-linux-gnuabi64`,
 /// or zig's, such as `mips-linux-musleabihf`.
@@ -29,10 +24,9 @@ pub(crate) fn table(target: &str) -> &'static Platform {
         None => words.iter().find(|word| known_os(word)).expect(target),
     };
     let env = if is(&"qnx710") { "nto71" } else { "" };
-    let name = select::table(os, arch, env).expect(target);
-    ALL.iter().find(|table| table.name == name).expect(name)
+    Platform::of_target(os, arch, env).expect(target)
 }
 
 fn known_os(word: &str) -> bool {
-    select::table(word, "", "nto71").is_some()
+    Platform::of_target(word, "", "nto71").is_some()
 }
