@@ -3,7 +3,7 @@
 //!
 //! A read from a non-blocking socket with nothing to read is reported by Unix as
 //! an error, next to real errors. Programs catch the wrong one, or call again in
-//! a loop and burn a processor. Here every call answers with [`Io`]:
+//! a loop and waste CPU time. Here every call answers with [`Io`]:
 //!
 //! ```
 //! # use wouldblock::{Io, RecvFlags, recv, set_nonblocking};

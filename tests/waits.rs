@@ -388,7 +388,7 @@ fn select_on_idle_descriptors_uses_no_cpu_to_speak_of() {
     }
 }
 
-/// The leaks of `tests/live_leaks.rs`, waited on.
+/// The leaks of `tests/live_false_readiness.rs`, waited on.
 #[cfg(target_os = "linux")]
 mod leaks {
     use super::*;

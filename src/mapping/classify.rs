@@ -47,8 +47,7 @@ pub enum Outcome {
     /// A signal came first: call again.
     #[doc(alias = "EINTR")]
     Interrupted,
-    /// This connection of the queue is gone, the next may be well: call again at
-    /// once.
+    /// The queued connection died; try the next one: call again at once.
     TryNext,
     /// Something ran out, and no event will tell when there is more: call again
     /// after a pause. Polling for it is a busy loop, or a wait without end.
@@ -119,8 +118,8 @@ impl Op {
 /// | `Poll` | | EINTR | | EAGAIN, ENOMEM |
 ///
 /// EAGAIN stands for both of its names, EAGAIN and EWOULDBLOCK. Everything that
-/// a row does not name is [`Outcome::Failed`]; the columns are asked from left
-/// to right, should a table use a number twice.
+/// a row does not name is [`Outcome::Failed`]. If a number occurs twice, the leftmost
+/// column wins.
 ///
 /// It is total: any `i32` has an outcome, and nothing panics. Numbers are
 /// `i32`, not [`Errno`], because a foreign table's numbers need not fit into the

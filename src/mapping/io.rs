@@ -200,8 +200,9 @@ impl<T> Io<T> {
         }
     }
 
-    /// Registers no waker: this only turns would-block into `Poll::Pending`, and
-    /// whoever returns that from a `Future` has to have arranged to be woken.
+    /// Converts to [`Poll`]; would-block becomes `Pending`. No waker is registered.
+    ///
+    /// A `Future` that returns this `Pending` must itself have arranged to be woken.
     ///
     /// ```
     /// # use wouldblock::{Errno, Io};

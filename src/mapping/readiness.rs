@@ -89,14 +89,14 @@ bitflags! {
         const READ_CLOSED = 0x2000;
         /// The other side has gone. What it sent before can still be read. On
         /// macOS also reported when only the peer's sending side is shut down,
-        /// so it is no reason to stop writing: let the write say so.
+        /// so do not stop writing because of it: the write tells.
         #[doc(alias = "POLLHUP")]
         const HANG_UP = 0x10;
         /// An error is waiting for the next call to report it.
         #[doc(alias = "POLLERR")]
         const ERROR = 0x08;
-        /// This is no open descriptor, or one that this system's `poll` cannot
-        /// watch (`/dev/tty` on macOS). It is no readiness: `is_readable` and
+        /// Not an open descriptor, or one that this system's `poll` cannot
+        /// watch (`/dev/tty` on macOS). This is not readiness: `is_readable` and
         /// `is_writable` are false, and `poll` goes on returning at once until
         /// the descriptor is taken out.
         #[doc(alias = "POLLNVAL")]

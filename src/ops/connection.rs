@@ -37,7 +37,7 @@ const TRIES: usize = 16;
 ///   - [`Outcome::TryNext`] after 16 connections in a row that had died in the
 ///     queue: call again. Fewer are passed over in silence, since a dead
 ///     connection is no failure of the listener.
-///   - [`Outcome::Failed`] otherwise: this is no listener, or one no more.
+///   - [`Outcome::Failed`] otherwise: not a listener, or no longer one.
 ///
 /// The listener must be in non-blocking mode; this function does not change it.
 /// `EINTR` is never returned.
@@ -55,7 +55,7 @@ const TRIES: usize = 16;
 ///
 /// let mut pause = None;
 /// loop {
-///     // While there is no descriptor to be had, the listener is left out.
+///     // While the process has no descriptor left, the listener is not watched.
 ///     let mut fds = [Interest::READABLE.on(&listener)];
 ///     let watched = if pause.is_some() { &mut fds[..0] } else { &mut fds[..] };
 ///     match poll(watched, pause.take()) {
@@ -255,7 +255,7 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
     retry_interrupted(op, || net::connect(fd, address))
 }
 
-/// Asks how a connection attempt stands, without waiting.
+/// Returns the state of a connection attempt, without waiting.
 ///
 /// - `Ready(())`: connected.
 /// - `WouldBlock`: still under way. Wait for [`Interest::WRITABLE`].

@@ -29,8 +29,8 @@ use rustix::fd::AsFd;
 /// # Ok::<(), wouldblock::Errno>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no descriptor that `wouldblock` takes",
-    label = "a descriptor, or a reference to one, is wanted here"
+    message = "`{Self}` cannot be used as a file descriptor",
+    label = "expected a descriptor, or a reference to one"
 )]
 #[cfg_attr(
     feature = "std",
@@ -41,7 +41,7 @@ use rustix::fd::AsFd;
 #[cfg_attr(
     not(feature = "std"),
     diagnostic::on_unimplemented(
-        note = "std's sockets, pipes and files are taken with the feature `std` of `wouldblock`, which `default-features = false` turns off",
+        note = "std's sockets, pipes and files can be used with the feature `std` of `wouldblock`, which `default-features = false` turns off",
         note = "without it, use `OwnedFd` and `BorrowedFd`; `wouldblock::socket` and `wouldblock::pipe` make some"
     )
 )]

@@ -307,7 +307,7 @@ pub(super) fn buffers_to_pass(
 ///
 /// - `Ready(n)`: `n` bytes of all buffers were taken; on a datagram socket all or
 ///   none.
-/// - `Ready(0)`: there is no byte in them. A datagram socket sends an empty datagram.
+/// - `Ready(0)`: the buffers are empty. A datagram socket sends an empty datagram.
 /// - `WouldBlock`, `Err`: as for [`send()`](crate::send()).
 ///
 /// The vectored form of `send`: it never raises SIGPIPE where the system can help

@@ -48,7 +48,7 @@ use crate::platform::{HOST, Platform, PollClock};
 /// | EINVAL | more entries than the limit of open descriptors |
 /// | ENOMEM, EAGAIN | no kernel memory (EAGAIN on macOS and illumos); pause and call again |
 ///
-/// A closed descriptor is no error of the call: its entry reports
+/// A closed descriptor does not make the call fail: its entry reports
 /// [`Readiness::INVALID`].
 ///
 /// # Platform notes

@@ -1,5 +1,5 @@
 //! Where the kernel's readiness lies: it is not followed by progress, or it does
-//! not come although there would be progress. Each test shows that the leak
+//! not come although there would be progress. Each test shows that the case
 //! exists on the kernel at hand, because the waits are built to survive it.
 
 #![cfg(target_os = "linux")]
@@ -16,7 +16,7 @@ use wouldblock::{
 };
 
 #[test]
-fn leak_a_datagram_socket_shut_down_for_reading_polls_readable_for_ever() {
+fn false_readiness_a_datagram_socket_shut_down_for_reading_polls_readable_for_ever() {
     let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
     set_nonblocking(&ours, true).unwrap();
     ours.connect(ours.local_addr().unwrap()).unwrap();
@@ -28,7 +28,7 @@ fn leak_a_datagram_socket_shut_down_for_reading_polls_readable_for_ever() {
 }
 
 #[test]
-fn leak_an_undrained_error_queue_keeps_the_error_up() {
+fn false_readiness_an_undrained_error_queue_keeps_the_error_up() {
     let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
     set_nonblocking(&ours, true).unwrap();
     // With IP_RECVERR, a refused datagram leaves an entry in the error queue
@@ -51,7 +51,7 @@ fn leak_an_undrained_error_queue_keeps_the_error_up() {
 }
 
 #[test]
-fn leak_a_peek_offset_past_the_data_polls_readable() {
+fn false_readiness_a_peek_offset_past_the_data_polls_readable() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     set_nonblocking(&ours, true).unwrap();
     set_option(&ours, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 0);
@@ -62,7 +62,7 @@ fn leak_a_peek_offset_past_the_data_polls_readable() {
 }
 
 #[test]
-fn leak_a_one_page_pipe_with_room_polls_as_not_writable() {
+fn false_readiness_a_one_page_pipe_with_room_polls_as_not_writable() {
     let (reader, writer) = pipe();
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
     let writer = NonBlocking::new(writer).unwrap();
@@ -75,7 +75,7 @@ fn leak_a_one_page_pipe_with_room_polls_as_not_writable() {
 }
 
 #[test]
-fn leak_a_datagram_to_a_full_named_queue_polls_writable() {
+fn false_readiness_a_datagram_to_a_full_named_queue_polls_writable() {
     let directory = tempfile::tempdir().unwrap();
     let name = directory.path().join("socket");
     let theirs = UnixDatagram::bind(&name).unwrap();
