@@ -7,9 +7,12 @@ mod tables;
 
 use tables::Platform;
 
+/// A name, and whether the table has what it names.
+type Asked = (&'static str, fn(&Platform) -> bool);
+
 /// What the code asks of the chosen table where a constant cannot decide, because a
 /// function or a name of rustix does not exist everywhere.
-const ASKED: [(&str, fn(&Platform) -> bool); 4] = [
+const ASKED: [Asked; 4] = [
     ("so_nosigpipe", |table| table.so_nosigpipe),
     ("pipe_flags", |table| table.pipe_flags != 0),
     ("accept_network_errors", |table| {

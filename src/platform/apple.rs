@@ -19,7 +19,13 @@ pub(super) const TABLES: &[Platform] = &[APPLE];
 /// Every Apple system.
 const APPLE: Platform = Platform {
     name: "apple-macos",
-    targets: &[Target::os("macos"), Target::os("ios"), Target::os("tvos"), Target::os("watchos"), Target::os("visionos")],
+    targets: &[
+        Target::os("macos"),
+        Target::os("ios"),
+        Target::os("tvos"),
+        Target::os("watchos"),
+        Target::os("visionos"),
+    ],
     rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 35,

@@ -16,7 +16,13 @@
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
 
-pub(super) const TABLES: &[Platform] = &[LINUX, LINUX_ANDROID, LINUX_ANDROID_X86, LINUX_MIPS, LINUX_SPARC];
+pub(super) const TABLES: &[Platform] = &[
+    LINUX,
+    LINUX_ANDROID,
+    LINUX_ANDROID_X86,
+    LINUX_MIPS,
+    LINUX_SPARC,
+];
 
 /// Every architecture but MIPS and SPARC.
 const LINUX: Platform = Platform {
@@ -82,7 +88,12 @@ const LINUX: Platform = Platform {
 /// MIPS in every width and byte order.
 const LINUX_MIPS: Platform = Platform {
     name: "linux-mips",
-    targets: &[Target::os("linux").arch("mips"), Target::os("linux").arch("mips32r6"), Target::os("linux").arch("mips64"), Target::os("linux").arch("mips64r6")],
+    targets: &[
+        Target::os("linux").arch("mips"),
+        Target::os("linux").arch("mips32r6"),
+        Target::os("linux").arch("mips64"),
+        Target::os("linux").arch("mips64r6"),
+    ],
 
     einprogress: 150,
     ealready: 149,
@@ -107,7 +118,10 @@ const LINUX_MIPS: Platform = Platform {
 /// SPARC in both widths, whose numbers are those of SunOS 4 and the BSDs.
 const LINUX_SPARC: Platform = Platform {
     name: "linux-sparc",
-    targets: &[Target::os("linux").arch("sparc"), Target::os("linux").arch("sparc64")],
+    targets: &[
+        Target::os("linux").arch("sparc"),
+        Target::os("linux").arch("sparc64"),
+    ],
 
     einprogress: 36,
     ealready: 37,

@@ -18,7 +18,10 @@ pub(super) const TABLES: &[Platform] = &[QNX_IO_PKT, QNX_IO_SOCK];
 /// QNX with the io-pkt stack.
 const QNX_IO_PKT: Platform = Platform {
     name: "qnx-io-pkt",
-    targets: &[Target::os("nto").env("nto70"), Target::os("nto").env("nto71")],
+    targets: &[
+        Target::os("nto").env("nto70"),
+        Target::os("nto").env("nto71"),
+    ],
     rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
@@ -68,7 +71,10 @@ const QNX_IO_PKT: Platform = Platform {
 /// QNX with the io-sock stack.
 const QNX_IO_SOCK: Platform = Platform {
     name: "qnx-io-sock",
-    targets: &[Target::os("nto").env("nto71_iosock"), Target::os("nto").env("nto80")],
+    targets: &[
+        Target::os("nto").env("nto71_iosock"),
+        Target::os("nto").env("nto80"),
+    ],
     rustix_lacks: &[],
     // ---- errno numbers ----
     eagain: 11,
