@@ -165,14 +165,15 @@
 //!
 //! - No `unsafe`, no allocation, and no panic of its own.
 //! - A wait ends on its deadline, never early, and cannot spin.
-//! - The data calls never return `EINTR`: they are made again. [`poll()`] returns
-//!   it, because only the caller knows how much of its time is left.
+//! - A data call that a signal interrupts is made again; only one that is interrupted
+//!   sixteen times running returns `EINTR` ([`read()`] says when). [`poll()`] returns
+//!   it at once, because only the caller knows how much of its time is left.
 //! - [`send()`] and its kin never raise SIGPIPE where the system offers a way to
 //!   prevent it; [`write()`] cannot help it.
 //! - New descriptors are non-blocking and close-on-exec.
 //!
 //! This crate is for non-blocking descriptors. On a blocking one the calls sleep,
-//! a signal does not end them, and `WouldBlock` may be a timeout of the socket.
+//! sixteen signals end them, and `WouldBlock` may be a timeout of the socket.
 //!
 //! # `nb` and `embedded-io`
 //!

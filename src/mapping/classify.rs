@@ -44,7 +44,8 @@ pub enum Outcome {
     #[doc(alias = "EAGAIN")]
     #[doc(alias = "EWOULDBLOCK")]
     WouldBlock,
-    /// A signal came first: call again.
+    /// A signal came first: call again. The operations have done that, sixteen times,
+    /// before they say so: then pause first.
     #[doc(alias = "EINTR")]
     Interrupted,
     /// The queued connection died; try the next one: call again at once.

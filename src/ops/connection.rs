@@ -10,7 +10,7 @@ use rustix::net::{
 
 use super::creation::prepare_socket;
 use super::poll::ready;
-use super::retry_interrupted;
+use super::{TRIES, retry_interrupted};
 use crate::mapping::classify::{Op, Outcome, classify};
 use crate::mapping::io::Io;
 use crate::mapping::readiness::Interest;
@@ -18,9 +18,6 @@ use crate::ops::descriptor::Descriptor;
 use crate::ops::mode::NonBlocking;
 use crate::platform::errnos::{ABORTED, NOT_CONNECTED};
 use crate::platform::{HOST, Platform};
-
-/// How many dead connections in a row one call takes off the queue.
-const TRIES: usize = 16;
 
 /// `accept(fd)`—Takes a connection off a listener's queue without waiting.
 ///
@@ -40,7 +37,7 @@ const TRIES: usize = 16;
 ///   - [`Outcome::Failed`] otherwise: not a listener, or no longer one.
 ///
 /// The listener must be in non-blocking mode; this function does not change it.
-/// `EINTR` is never returned.
+/// `Err(EINTR)` is the end of sixteen interruptions running.
 ///
 /// # A loop that does not spin
 ///
@@ -150,8 +147,7 @@ fn accept_by<T>(
             Ok(_) => ABORTED,
             Err(errno) => match classify(Op::Accept, errno.raw_os_error(), platform) {
                 Outcome::WouldBlock => return Io::WouldBlock,
-                Outcome::Interrupted => continue,
-                Outcome::TryNext => errno,
+                Outcome::Interrupted | Outcome::TryNext => errno,
                 _ => return Io::Err(errno),
             },
         };
@@ -252,7 +248,10 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
     } else {
         Op::Connect
     };
-    retry_interrupted(op, || net::connect(fd, address))
+    retry_interrupted(op, fd, address, move |fd, address| {
+        net::connect(fd, *address).map(|()| 0)
+    })
+    .map(drop)
 }
 
 /// Returns the state of a connection attempt, without waiting.

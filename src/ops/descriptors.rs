@@ -4,9 +4,10 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage};
+use rustix::net::{self, SendAncillaryBuffer, SendAncillaryMessage};
 
 use super::message::{CONTROL_LENGTH, Control, MOST_DESCRIPTORS, Message, receive, send_msg_by};
+use super::send_flags;
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::ops::descriptor::Descriptor;
@@ -119,7 +120,10 @@ pub fn send_fds<Fd: Descriptor>(
     if !fits {
         return Io::Err(TOO_MANY);
     }
-    send_msg_by(fd.as_fd(), bufs, &mut control, flags, HOST)
+    let control = &mut control;
+    send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
+        net::sendmsg(fd, bufs, control, send_flags(flags, HOST))
+    })
 }
 
 /// The operations of descriptors as methods; see the functions of the same names.

@@ -20,7 +20,7 @@ use super::creation::set_close_on_exec;
 #[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
 use super::vectored::{Bytes, BytesMut};
 use super::vectored::{all_vectored, buffers_that_fit};
-use super::{clamp, clamp_mut, recv_flags, retry_interrupted, send_flags};
+use super::{clamp, clamp_mut, recv_flags, retry_for, retry_interrupted, send_flags};
 use crate::mapping::classify::Op;
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
@@ -66,7 +66,7 @@ pub fn recv_from<Fd: Descriptor>(
 ) -> Io<(usize, Option<SocketAddrAny>)> {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
-    retry_interrupted(Op::Recv, || {
+    retry_for(Op::Recv, || {
         let (_, n, address) = net::recvfrom(fd, &mut *buf, recv_flags(flags))?;
         Ok((n, address))
     })
@@ -115,7 +115,7 @@ pub fn recv_from<Fd: Descriptor>(
 pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
-    retry_interrupted(op_to(address), || {
+    retry_interrupted(op_to(address), fd, buf, move |fd, buf| {
         net::sendto(fd, buf, send_flags(flags, HOST), address)
     })
 }
@@ -241,11 +241,11 @@ pub(super) fn receive(
     let answer = match bufs.first_mut() {
         Some(first) if count == 0 => {
             let head = &mut [IoSliceMut::new(clamp_mut(first.as_mut_slice(), platform))];
-            retry_interrupted(Op::Recv, || net::recvmsg(fd, head, &mut control, flags))
+            retry_for(Op::Recv, || net::recvmsg(fd, head, &mut control, flags))
         }
         _ => {
             let bufs = bufs.get_mut(..count).unwrap_or_default();
-            retry_interrupted(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags))
+            retry_for(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags))
         }
     };
     answer.map(|received| {
@@ -332,8 +332,10 @@ pub(super) fn buffers_to_pass(
 #[doc(alias = "sendmsg")]
 #[inline]
 pub fn send_msg<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
-    let fd = fd.as_fd();
-    send_msg_by(fd, bufs, &mut SendAncillaryBuffer::default(), flags, HOST)
+    send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
+        let mut control = SendAncillaryBuffer::default();
+        net::sendmsg(fd, bufs, &mut control, send_flags(flags, HOST))
+    })
 }
 
 /// `sendmsg(fd, …)` with an address—Sends several buffers as one message to an
@@ -350,19 +352,19 @@ pub fn send_msg_to<Fd: Descriptor>(
     address: &impl Address,
 ) -> Io {
     let fd = fd.as_fd();
-    retry_interrupted(op_to(address), || {
+    retry_interrupted(op_to(address), fd, bufs, move |fd, bufs| {
         let mut control = SendAncillaryBuffer::default();
         net::sendmsg_addr(fd, address, bufs, &mut control, send_flags(flags, HOST))
     })
 }
 
+/// Sends by `call`, as much as may be asked for at once.
 #[inline]
 pub(super) fn send_msg_by(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
-    control: &mut SendAncillaryBuffer<'_, '_, '_>,
-    flags: SendFlags,
     platform: &Platform,
+    call: impl FnMut(BorrowedFd<'_>, &mut &[IoSlice<'_>]) -> Result<usize, Errno>,
 ) -> Io {
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
     let count = match buffers_to_pass(fd, lengths, platform) {
@@ -377,9 +379,7 @@ pub(super) fn send_msg_by(
         }
         _ => bufs.get(..count).unwrap_or_default(),
     };
-    retry_interrupted(Op::Send, || {
-        net::sendmsg(fd, bufs, control, send_flags(flags, platform))
-    })
+    retry_interrupted(Op::Send, fd, bufs, call)
 }
 
 /// Sends several buffers until all are gone or the call would block.
@@ -454,10 +454,10 @@ mod tests {
         let mut platform = *HOST;
         platform.io_max = 3;
         let (ours, _theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
-        let mut control = SendAncillaryBuffer::default();
         let bufs = [IoSlice::new(b"hello")];
-        let flags = SendFlags::empty();
-        let answer = send_msg_by(ours.as_fd(), &bufs, &mut control, flags, &platform);
+        let answer = send_msg_by(ours.as_fd(), &bufs, &platform, |fd, bufs| {
+            rustix::io::writev(fd, bufs)
+        });
         assert_eq!(answer, Io::Ready(3));
     }
 }

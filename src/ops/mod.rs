@@ -16,33 +16,89 @@ pub(crate) mod vectored;
 use rustix::io::Errno;
 use rustix::net;
 
-use crate::mapping::classify::{Op, Outcome, classify};
+use crate::mapping::classify::{Op, Outcome};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
-use crate::platform::{HOST, Platform};
+use crate::platform::Platform;
+use crate::platform::errnos::NO_PROGRESS;
 
-/// Makes a call until no signal interrupts it, and answers what it means.
+/// How many calls one operation makes that come to nothing, before it says so. A
+/// signal need not be the last one: a process in the background that handles SIGTTIN
+/// gets one from every read of its terminal. Nor need a dead connection of a queue.
+const TRIES: usize = 16;
+
+/// Makes a call, again if a signal interrupts it, and answers what it means.
 ///
-/// The plain loop is the cheapest form: inlined, it compares the errno with one
-/// or two constants.
+/// The call that no signal interrupts is the one to be cheap. So the others are made
+/// elsewhere, and what travels there and back fits into registers: `call` captures two
+/// words at most, what it works on is an argument, and a count comes back beside an
+/// errno (docs/PERFORMANCE.md).
 #[inline(always)]
-pub(crate) fn retry_interrupted<T>(op: Op, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
+fn retry_interrupted<A: Copy, B>(
+    op: Op,
+    fd: A,
+    mut buf: B,
+    mut call: impl FnMut(A, &mut B) -> Result<usize, Errno>,
+) -> Io {
+    match call(fd, &mut buf) {
+        Err(errno) if is_interrupted(op, errno) => match call_again(fd, buf, call, op) {
+            (FAILED, errno) => Io::from_result(op, Err(errno)),
+            (n, _) => Io::Ready(n),
+        },
+        result => Io::from_result(op, result),
+    }
+}
+
+/// No call counts so many.
+const FAILED: usize = usize::MAX;
+
+#[cold]
+#[inline(never)]
+fn call_again<A: Copy, B>(
+    fd: A,
+    mut buf: B,
+    mut call: impl FnMut(A, &mut B) -> Result<usize, Errno>,
+    op: Op,
+) -> (usize, Errno) {
+    let mut tries = 1;
+    loop {
+        tries += 1;
+        match call(fd, &mut buf) {
+            Ok(n) => return (n, NO_PROGRESS),
+            Err(errno) if tries < TRIES && is_interrupted(op, errno) => {}
+            Err(errno) => return (FAILED, errno),
+        }
+    }
+}
+
+/// Like [`retry_interrupted`], for a value that fits into no register: handed over
+/// by a function, it would be copied by every call.
+#[inline(always)]
+fn retry_for<T>(op: Op, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
+    let mut left = TRIES;
     loop {
         match call() {
-            Err(errno) if matches!(op.outcome(errno), Outcome::Interrupted) => {}
+            Err(errno) if is_interrupted(op, errno) && left > 1 => left -= 1,
             result => return Io::from_result(op, result),
         }
     }
 }
 
-/// What a failed call answers; `None` says to make it again.
+/// What a failed call answers; `None` says to make it again. For a call whose value
+/// is borrowed, which no closure can return twice.
 #[inline(always)]
-pub(crate) fn answer_of_error<T>(op: Op, errno: Errno) -> Option<Io<T>> {
-    match classify(op, errno.raw_os_error(), HOST) {
-        Outcome::WouldBlock => Some(Io::WouldBlock),
-        Outcome::Interrupted => None,
-        _ => Some(Io::Err(errno)),
+fn answer_of_error<T>(op: Op, errno: Errno, left: &mut usize) -> Option<Io<T>> {
+    if *left > 1 && is_interrupted(op, errno) {
+        // A number that the compiler knew would be as many copies of the loop.
+        *left = core::hint::black_box(*left) - 1;
+        return None;
     }
+    Some(Io::from_result(op, Err(errno)))
+}
+
+#[inline(always)]
+fn is_interrupted(op: Op, errno: Errno) -> bool {
+    matches!(op.outcome(errno), Outcome::Interrupted)
 }
 
 #[inline(always)]
@@ -79,6 +135,8 @@ fn clamp_mut<'a, T>(buf: &'a mut [T], platform: &Platform) -> &'a mut [T] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::HOST;
+    use rustix::fd::AsFd;
 
     #[test]
     fn clamp_above_the_platforms_limit_keeps_the_head() {
@@ -99,13 +157,30 @@ mod tests {
         assert_eq!(clamp_mut(&mut [1, 2, 3, 4], &platform), [1, 2, 3, 4]);
     }
 
+    /// Calls that are interrupted so often, and then answer.
+    fn interrupted(times: usize) -> impl FnMut() -> Result<usize, Errno> {
+        let mut left = times;
+        move || match left {
+            0 => Ok(7),
+            _ => {
+                left -= 1;
+                Err(Errno::INTR)
+            }
+        }
+    }
+
     #[test]
-    fn retry_interrupted_interrupted_once_calls_again() {
-        let mut answers = [Err(Errno::INTR), Err(Errno::INTR), Ok(7)].into_iter();
-        assert_eq!(
-            retry_interrupted(Op::Read, || answers.next().unwrap()),
-            Io::Ready(7)
-        );
-        assert!(answers.next().is_none());
+    fn retries_of_a_call_that_is_interrupted_end_and_say_so() {
+        let (fd, _writer) = creation::pipe().unwrap();
+        for times in 0..40 {
+            let wanted = match times {
+                0..TRIES => Io::Ready(7),
+                _ => Io::Err(Errno::INTR),
+            };
+            let mut call = interrupted(times);
+            let answer = retry_interrupted(Op::Read, fd.as_fd(), &mut call, |_, call| call());
+            assert_eq!(answer, wanted, "{times}");
+            assert_eq!(retry_for(Op::Read, interrupted(times)), wanted, "{times}");
+        }
     }
 }

@@ -5,7 +5,8 @@ use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
 
-use crate::mapping::classify::{Op, Outcome};
+use super::retry_interrupted;
+use crate::mapping::classify::Op;
 use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::descriptor::Descriptor;
@@ -105,7 +106,7 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
 ///   more than `interest` asked for, as hang-ups and errors always are.
 /// - `WouldBlock`: for nothing.
 /// - `Err`: `EBADF` if `poll` cannot watch this descriptor; anything else as the
-///   system gave it. `EINTR` is never returned.
+///   system gave it. `EINTR` is the end of sixteen interruptions running.
 ///
 /// ```
 /// use wouldblock::{Interest, Io, Readiness, ready};
@@ -120,15 +121,12 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
 #[inline]
 pub fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness> {
     let mut fds = [interest.on(&fd)];
-    loop {
-        match poll(&mut fds, Some(Duration::ZERO)) {
-            Io::Ready(_) => break,
-            Io::WouldBlock => return Io::WouldBlock,
-            Io::Err(errno) => match Op::Poll.outcome(errno) {
-                Outcome::Interrupted => {}
-                _ => return Io::Err(errno),
-            },
-        }
+    match retry_interrupted(Op::Poll, (), &mut fds, |(), fds| {
+        rustix::event::poll(&mut **fds, Some(&Timespec::default()))
+    }) {
+        Io::Ready(1..) => {}
+        Io::Ready(0) | Io::WouldBlock => return Io::WouldBlock,
+        Io::Err(errno) => return Io::Err(errno),
     }
     let readiness = Readiness::from(&fds[0]);
     if readiness.is_invalid() {

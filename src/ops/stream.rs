@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use rustix::fd::AsFd;
 use rustix::{io, net};
 
-use super::{answer_of_error, clamp, clamp_mut, recv_flags, retry_interrupted, send_flags};
+use super::{TRIES, answer_of_error, clamp, clamp_mut, recv_flags, retry_interrupted, send_flags};
 use crate::mapping::classify::Op;
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
@@ -25,11 +25,11 @@ use crate::platform::HOST;
 ///
 /// The descriptor must be in non-blocking mode, or `flags` hold
 /// [`RecvFlags::DONTWAIT`]; this function does not change it. In blocking mode
-/// the call may sleep, a signal does not end it, and `WouldBlock` may be
-/// `SO_RCVTIMEO` running out.
+/// the call may sleep, sixteen signals end it, and `WouldBlock` may be `SO_RCVTIMEO`
+/// running out.
 ///
-/// A call that a signal interrupts is made again: `EINTR` is never returned.
-/// More bytes than the system takes in one call (2 GiB on macOS) are asked for
+/// A call that a signal interrupts is made again; `Err(EINTR)` says that it was
+/// interrupted sixteen times running (see [`read()`]). More bytes than the system takes in one call (2 GiB on macOS) are asked for
 /// up to that limit.
 ///
 /// # Platform notes
@@ -68,8 +68,8 @@ pub fn recv<Fd: Descriptor>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
     let buf = clamp_mut(buf, HOST);
     // rustix's two counts differ only for a flag that `to_system` drops, and the
     // second costs nothing to compute.
-    retry_interrupted(Op::Recv, || {
-        Ok(net::recv(fd, &mut *buf, recv_flags(flags))?.1)
+    retry_interrupted(Op::Recv, fd, buf, move |fd, buf| {
+        Ok(net::recv(fd, &mut **buf, recv_flags(flags))?.1)
     })
 }
 
@@ -105,12 +105,13 @@ pub fn recv_with<Fd: Descriptor, R>(
 ) -> Io<R> {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
-    // Not `call`: a closure that hands the bytes out cannot be called twice.
+    // Not `retry_for`: a closure that hands the bytes out cannot be called twice.
+    let mut left = TRIES;
     loop {
         match net::recv(fd, &mut *buf, recv_flags(flags)) {
             Ok(((bytes, _), _)) => return Io::Ready(then(bytes)),
             Err(errno) => {
-                if let Some(answer) = answer_of_error(Op::Recv, errno) {
+                if let Some(answer) = answer_of_error(Op::Recv, errno, &mut left) {
                     return answer;
                 }
             }
@@ -135,7 +136,8 @@ pub fn recv_with<Fd: Descriptor, R>(
 ///
 /// The descriptor must be in non-blocking mode; this function does not change
 /// it. There is no flag to send on a blocking one without waiting, because macOS
-/// and NetBSD ignore it. `EINTR` is never returned.
+/// and NetBSD ignore it. `Err(EINTR)` is the end of sixteen interruptions, as for
+/// [`read()`].
 ///
 /// # Platform notes
 ///
@@ -172,7 +174,9 @@ pub fn recv_with<Fd: Descriptor, R>(
 pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
-    retry_interrupted(Op::Send, || net::send(fd, buf, send_flags(flags, HOST)))
+    retry_interrupted(Op::Send, fd, buf, move |fd, buf| {
+        net::send(fd, buf, send_flags(flags, HOST))
+    })
 }
 
 /// `read(fd, buf, len)`—Reads bytes from any descriptor without waiting.
@@ -185,8 +189,17 @@ pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
 /// - `Err`: anything else, passed on unchanged.
 ///
 /// The descriptor must be in non-blocking mode; this function does not change
-/// it. `EINTR` is never returned. Regular files never would block, whatever
-/// their mode.
+/// it. Regular files never would block, whatever their mode.
+///
+/// # Interruptions
+///
+/// A call that a signal interrupts is made again. That need not end: a process in the
+/// background that handles SIGTTIN is interrupted by every read of its terminal, and
+/// by every write if it handles SIGTTOU and the terminal has `tostop`. So a call that
+/// was interrupted sixteen times running answers `Err(EINTR)`, whose outcome is
+/// [`Outcome::Interrupted`](crate::Outcome::Interrupted): pause before you call again.
+/// Nothing else is known to do that to a descriptor in non-blocking mode. A handler with `SA_RESTART` is beyond help:
+/// there the kernel itself begins again, for ever.
 ///
 /// # Platform notes
 ///
@@ -216,7 +229,7 @@ pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
 pub fn read<Fd: Descriptor>(fd: Fd, buf: &mut [u8]) -> Io {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
-    retry_interrupted(Op::Read, || io::read(fd, &mut *buf))
+    retry_interrupted(Op::Read, fd, buf, move |fd, buf| io::read(fd, &mut **buf))
 }
 
 /// Like [`read()`], into memory that need not be initialised.
@@ -233,11 +246,12 @@ pub fn read_with<Fd: Descriptor, R>(
 ) -> Io<R> {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
+    let mut left = TRIES;
     loop {
         match io::read(fd, &mut *buf) {
             Ok((bytes, _)) => return Io::Ready(then(bytes)),
             Err(errno) => {
-                if let Some(answer) = answer_of_error(Op::Read, errno) {
+                if let Some(answer) = answer_of_error(Op::Read, errno, &mut left) {
                     return answer;
                 }
             }
@@ -255,7 +269,7 @@ pub fn read_with<Fd: Descriptor, R>(
 ///   [`Outcome::BackOff`](crate::Outcome::BackOff), as for [`send()`].
 ///
 /// The descriptor must be in non-blocking mode; this function does not change
-/// it. `EINTR` is never returned.
+/// it. `Err(EINTR)` is the end of sixteen interruptions, as for [`read()`].
 ///
 /// # SIGPIPE
 ///
@@ -290,7 +304,7 @@ pub fn read_with<Fd: Descriptor, R>(
 pub fn write<Fd: Descriptor>(fd: Fd, buf: &[u8]) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
-    retry_interrupted(Op::Write, || io::write(fd, buf))
+    retry_interrupted(Op::Write, fd, buf, move |fd, buf| io::write(fd, buf))
 }
 
 /// The operations of a stream as methods; see the functions of the same names.

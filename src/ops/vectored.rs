@@ -53,11 +53,13 @@ fn readv_by(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], platform: &Platform
     match bufs.first_mut() {
         Some(first) if count == 0 => {
             let head = clamp_mut(first.as_mut_slice(), platform);
-            retry_interrupted(Op::Read, || io::read(fd, &mut *head))
+            retry_interrupted(Op::Read, fd, head, move |fd, head| {
+                io::read(fd, &mut **head)
+            })
         }
         _ => {
             let bufs = bufs.get_mut(..count).unwrap_or_default();
-            retry_interrupted(Op::Read, || io::readv(fd, bufs))
+            retry_interrupted(Op::Read, fd, bufs, move |fd, bufs| io::readv(fd, bufs))
         }
     }
 }
@@ -87,11 +89,11 @@ fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> I
     match bufs.first() {
         Some(first) if count == 0 => {
             let head = clamp(first.as_slice(), platform);
-            retry_interrupted(Op::Write, || io::write(fd, head))
+            retry_interrupted(Op::Write, fd, head, move |fd, head| io::write(fd, head))
         }
         _ => {
             let bufs = bufs.get(..count).unwrap_or_default();
-            retry_interrupted(Op::Write, || io::writev(fd, bufs))
+            retry_interrupted(Op::Write, fd, bufs, move |fd, bufs| io::writev(fd, bufs))
         }
     }
 }
