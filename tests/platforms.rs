@@ -31,10 +31,11 @@ fn poll_bits(bits: u16) -> String {
 }
 
 fn limit(most: usize) -> String {
-    if most == usize::MAX {
-        "none".into()
-    } else {
-        format!("{most:#x}")
+    match most {
+        usize::MAX => "none".into(),
+        // A number that differs with the machine that writes the page.
+        _ if most == isize::MAX.unsigned_abs() => "SSIZE_MAX".into(),
+        _ => format!("{most:#x}"),
     }
 }
 

@@ -10,6 +10,10 @@
 //! - `poll` answers `EAGAIN` when it lacks memory, reports nothing for a closed descriptor with
 //!   no events asked, and `POLLNVAL` for `/dev/tty`: `bsd/kern/sys_generic.c poll_nocancel()`.
 //! - Writability may be missing on a half-closed socket that can be written.
+//! - A connection whose client has closed refuses every socket option with `EINVAL`, and takes
+//!   `F_SETFL` and `F_SETFD`: `sosetoptlock()`, `soioctl()`.
+//! - `shutdown` of a listener is `ENOTCONN` and changes nothing (recorded).
+//! - Descriptors on a stream without room are `EMSGSIZE`: `uipc_send()`.
 //! - `accept` drops the connection when no descriptor is left: `accept_nocancel()`.
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
@@ -65,9 +69,10 @@ const APPLE: Platform = Platform {
     so_nosigpipe: true,
     // the listener's whole f_flag: `bsd/kern/uipc_syscalls.c accept_nocancel()`
     accept_mode: AcceptMode::Inherited,
-    // a full queue is ENOBUFS, never EAGAIN: `bsd/kern/uipc_usrreq.c uipc_send()`; EAGAIN comes
-    // from the send buffer, `bsd/kern/uipc_socket.c sosendcheck()`
-    unix_queue_event: QueueEvent::Arrives,
+    // a full queue is ENOBUFS: `bsd/kern/uipc_usrreq.c uipc_send()`. EAGAIN comes for a message
+    // that with its descriptors is larger than the send buffer, for ever, and it polls as
+    // writable: `bsd/kern/uipc_socket.c sosendcheck()`, recorded on xnu-11417 and xnu-7195
+    unix_queue_event: QueueEvent::Never,
     unix_connect_interrupted: Interrupted::GoesOn, // `bsd/kern/uipc_syscalls.c connectit()`
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds

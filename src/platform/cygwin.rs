@@ -57,7 +57,9 @@ const CYGWIN: Platform = Platform {
     // ---- facts that change what the crate does ----
     so_nosigpipe: false,
     accept_mode: AcceptMode::Inherited, // `net.cc cygwin_accept()`
-    unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
+    // a full receiver drops silently, so EAGAIN is one's own buffer: `fhandler/socket_local.cc`
+    // (61b4866ba)
+    unix_queue_event: QueueEvent::Arrives,
     unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds:

@@ -2,13 +2,16 @@
 //!
 //! Numbers: the libc crate 0.2.191, `src/unix/bsd/freebsdlike/dragonfly/mod.rs`,
 //! `src/unix/bsd/freebsdlike/mod.rs` and `src/unix/bsd/mod.rs`. Facts: `sys/kern` of the early
-//! 2010s unless a comment says otherwise; `accept4` and `ppoll` are younger than what was read.
+//! 2010s, and of July 2020 (f875a8eec7), which has `accept4` and `ppoll`.
 //!
 //! Quirks:
 //! - `poll` ignores only the descriptor -1 (another negative one is `POLLNVAL`), reports nothing
 //!   where no event was asked, and cuts a list that is too long: `sys/kern/sys_generic.c
 //!   poll_copyin()`, `dopoll()`.
 //! - A full queue of a connected `AF_UNIX` datagram socket is `ENOBUFS`.
+//! - `accept` on a listener that was shut down is `ECONNABORTED` for ever, and it never polls as
+//!   readable: `soaccept_predicate()` (f875a8eec7).
+//! - `accept4` with no flags does *not* inherit the mode, `accept` does (f875a8eec7).
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
 
@@ -45,10 +48,10 @@ const DRAGONFLY: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x400,
     msg_cmsg_cloexec: 0x1000,
-    cmsg_cloexec_honoured: false,            // unknown: set again
+    cmsg_cloexec_honoured: true, // `sys/kern` of July 2020 (f875a8eec7)
     accept_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC
     socket_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC: socketpair(2)
-    pipe_flags: 0x4 | 0x2_0000,              // O_NONBLOCK | O_CLOEXEC
+    pipe_flags: 0x4 | 0x2_0000,  // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
     so_nosigpipe: true, // `sys/kern/uipc_syscalls.c kern_sendmsg()`
     accept_mode: AcceptMode::Inherited, // `sys/kern/uipc_syscalls.c kern_accept()`
@@ -59,7 +62,7 @@ const DRAGONFLY: Platform = Platform {
     // what a millisecond count holds; `sys/kern/kern_event.c kern_kevent()` sleeps an hour at a
     // time and takes more, but `sys_ppoll()` was not read
     poll_longest: 2_147_483,
-    // EINVAL only above SSIZE_MAX: `sys/kern/sys_generic.c sys_read()`, `sys_write()`
-    io_max: usize::MAX,
+    // SSIZE_MAX: EINVAL above it, `sys/kern/sys_generic.c sys_read()`, `sys_write()`
+    io_max: isize::MAX as usize,
     iov_max: 1024, // IOV_MAX
 };

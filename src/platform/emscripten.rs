@@ -7,9 +7,10 @@
 //! Quirks: sockets are always non-blocking underneath (WebSockets, or Node's sockets). The flags
 //! of `socket`, `accept4`, `recv` and `send` are dropped by the releases of 2025
 //! (`src/lib/libsyscall.js`); later code looks at `SOCK_NONBLOCK` and `MSG_DONTWAIT`. So the mode
-//! is set afterwards here.
+//! is set afterwards here. On WebSockets `accept` of an empty queue is `EINVAL`, not `EAGAIN`
+//! (`src/lib/libsockfs.js`, a04d0beef3 of August 2026, which all facts are from).
 //!
-//! Unknown: what `pipe2` does with its flags, and everything that is marked so.
+//! Unknown: everything that is marked so.
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
 
@@ -50,10 +51,11 @@ const EMSCRIPTEN: Platform = Platform {
     cmsg_cloexec_honoured: false, // unknown: set again
     accept_flags: 0,              // dropped: `src/lib/libsyscall.js __syscall_accept4()`
     socket_flags: 0,              // `socket` is not known to honour them
-    pipe_flags: 0,                // unknown: nobody has read it
+    // O_NONBLOCK, and O_CLOEXEC, which is taken and means nothing there: `src/lib/libsyscall.js`
+    pipe_flags: 0x800 | 0x8_0000,
     // ---- facts that change what the crate does ----
     so_nosigpipe: false,
-    accept_mode: AcceptMode::Unknown, // unknown: nobody has read it
+    accept_mode: AcceptMode::Inherited, // `src/lib/libsockfs.js`
     unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
     unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,

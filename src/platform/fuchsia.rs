@@ -4,8 +4,9 @@
 //! `O_CLOEXEC`.
 //!
 //! Quirks, all in `sdk/lib/fdio`:
-//! - `accept4` takes `SOCK_NONBLOCK` alone and answers `EINVAL` to `SOCK_CLOEXEC`
-//!   (`bsdsocket.cc`), so no flags are passed.
+//! - `accept4` of older releases takes `SOCK_NONBLOCK` alone and answers `EINVAL` to
+//!   `SOCK_CLOEXEC`; that of 54139789 takes both (`bsdsocket.cc`). So no flags are passed.
+//! - There is no `AF_UNIX` (`bsdsocket.cc`, 54139789).
 //! - `socketpair` answers `EPROTOTYPE` to `SOCK_NONBLOCK`, and `socket` ignores `SOCK_CLOEXEC`
 //!   (`unistd.cc`, `bsdsocket.cc`).
 //! - `poll` takes at most 1024 descriptors, and a negative one is `POLLNVAL` in later releases
@@ -48,18 +49,17 @@ const FUCHSIA: Platform = Platform {
     msg_nosignal: 0x4000,
     msg_cmsg_cloexec: 0x4000_0000,
     cmsg_cloexec_honoured: false, // unknown: set again
-    accept_flags: 0,              // EINVAL for SOCK_CLOEXEC: `sdk/lib/fdio/bsdsocket.cc accept4()`
+    // EINVAL for SOCK_CLOEXEC in older releases: `sdk/lib/fdio/bsdsocket.cc accept4()`
+    accept_flags: 0,
     socket_flags: 0, // EPROTOTYPE for SOCK_NONBLOCK: `sdk/lib/fdio/unistd.cc socketpair()`
     // O_NONBLOCK | O_CLOEXEC: `sdk/lib/fdio/unistd.cc socketpair_create()`
     pipe_flags: 0x10 | 0x100,
     // ---- facts that change what the crate does ----
     so_nosigpipe: false,
-    // unknown: accept4 with no flags gives a blocking one, but how accept reaches it nobody has
-    // read
-    accept_mode: AcceptMode::Unknown,
-    unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
-    unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
-    poll_clock: PollClock::Nanoseconds,    // ppoll
+    accept_mode: AcceptMode::Blocking, // `sdk/lib/fdio/bsdsocket.cc` (54139789)
+    unix_queue_event: QueueEvent::Unknown, // does not arise: no AF_UNIX
+    unix_connect_interrupted: Interrupted::Unknown, // does not arise: no AF_UNIX
+    poll_clock: PollClock::Nanoseconds, // ppoll
     // what a millisecond count holds; no limit was found in `sdk/lib/fdio/unistd.cc ppoll()`,
     // the arithmetic of zx::duration was not read
     poll_longest: 2_147_483,

@@ -73,6 +73,6 @@ const HAIKU: Platform = Platform {
     // what a 32-bit time_t holds; the kernel takes more, overflow becomes "for ever":
     // `src/system/kernel/events/wait_for_objects.cpp _user_poll()`
     poll_longest: 2_147_483_647,
-    io_max: 0x7fff_fffe, // unknown: nobody has read it; a short count is always a legal answer
-    iov_max: 1024,       // IOV_MAX: `headers/posix/limits.h`, `src/system/kernel/fs/fd.cpp`
+    io_max: usize::MAX, // the kernel shortens: `src/system/kernel/fs/fd.cpp` (47136e7183)
+    iov_max: 1024,      // IOV_MAX: `headers/posix/limits.h`, `src/system/kernel/fs/fd.cpp`
 };

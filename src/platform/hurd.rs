@@ -2,7 +2,7 @@
 //!
 //! Numbers: the libc crate 0.2.191, `src/unix/hurd/mod.rs`. An errno is `0x4000_0000` plus a
 //! small number, the subsystem that Mach gives to the Hurd. Facts: glibc, `sysdeps/mach/hurd` and
-//! `hurd/hurdselect.c`, of 2019.
+//! `hurd/hurdselect.c`, of 2019; the servers `pflocal` and `pfinet` of June 2026 (d80222b9).
 //!
 //! Quirks, in `hurd/hurdselect.c _hurd_select()` of 2019:
 //! - `poll` reports only `POLLIN`, `POLLOUT` and `POLLPRI`; an error of a descriptor counts as
@@ -11,7 +11,8 @@
 //! - The time is rounded up to milliseconds.
 //! - `POLLRDNORM` is `POLLIN`, and `POLLRDBAND` is `POLLPRI`.
 //!
-//! Unknown: what the socket servers do; nobody has read them.
+//! A datagram that is larger than the room in the receiver's queue is answered `EAGAIN`, and
+//! the socket polls as writable: `pflocal` `io_select`.
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
 
@@ -56,11 +57,11 @@ const HURD: Platform = Platform {
     pipe_flags: 0x8 | 0x40_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
     so_nosigpipe: false,
-    // unknown: glibc sets O_NONBLOCK only when asked, what the server gives nobody has read
-    accept_mode: AcceptMode::Unknown,
-    unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
-    unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
-    poll_clock: PollClock::Nanoseconds,    // ppoll
+    accept_mode: AcceptMode::Blocking, // `pflocal sock_clone()`, `pfinet S_socket_accept()`
+    unix_queue_event: QueueEvent::Never, // `pflocal` pipe_send and io_select
+    // `pflocal connq_connect()`, `S_socket_connect()`
+    unix_connect_interrupted: Interrupted::NothingStarted,
+    poll_clock: PollClock::Nanoseconds, // ppoll
     // milliseconds in a 32-bit long: glibc `hurd/hurdselect.c _hurd_select()`
     poll_longest: 2_147_483,
     io_max: 0x7fff_fffe, // unknown: nobody has read it; a short count is always a legal answer

@@ -11,6 +11,11 @@
 //! - Sockets never report `POLLHUP`: a refused connection is `POLLOUT` alone.
 //! - `accept4` with no flags does *not* inherit the mode, `accept` does.
 //! - `connect` answers `EAGAIN` when no local port is free: `sys/netinet/portalgo.c`.
+//! - `accept` on a listener that was shut down is `EAGAIN` for ever, and it polls as readable:
+//!   `do_sys_accept()`, `soreadable()`.
+//! - Descriptors on a stream or record without room are `EMSGSIZE`: `sosend()` (measured).
+//!   With more than maxfiles / 2 files in flight they are `EAGAIN`, and the socket polls as
+//!   writable: `unp_internalize()`.
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
 
@@ -64,7 +69,7 @@ const NETBSD: Platform = Platform {
     // poll()`
     poll_clock: PollClock::Nanoseconds,
     poll_longest: 2_147_483, // i32::MAX / 1000 seconds, which both calls take
-    // EINVAL only above SSIZE_MAX: `sys/kern/sys_generic.c dofileread()`, `dofilewrite()`
-    io_max: usize::MAX,
+    // SSIZE_MAX: EINVAL above it, `sys/kern/sys_generic.c dofileread()`, `dofilewrite()`
+    io_max: isize::MAX as usize,
     iov_max: 1024, // IOV_MAX
 };

@@ -1,7 +1,8 @@
 //! OpenBSD.
 //!
 //! Numbers: the libc crate 0.2.191, `src/unix/bsd/netbsdlike/openbsd/mod.rs`,
-//! `src/unix/bsd/netbsdlike/mod.rs` and `src/unix/bsd/mod.rs`. Facts: `sys/kern` of 6.x and 7.x.
+//! `src/unix/bsd/netbsdlike/mod.rs` and `src/unix/bsd/mod.rs`. Facts: `sys/kern` of 2025
+//! (uipc_socket.c 1.385, uipc_usrreq.c 1.221, uipc_syscalls.c 1.226, sys_generic.c 1.160).
 //!
 //! Quirks:
 //! - `O_NONBLOCK` is passed down as `MSG_DONTWAIT`, so `send` and `recv` answer `EAGAIN` also
@@ -12,6 +13,11 @@
 //! - The kernel has `ppoll`, but rustix calls `poll` here.
 //! - A refused connection is `POLLHUP` alone; a file that `poll` cannot watch is ignored:
 //!   `sys/kern/sys_generic.c ppollregister_evts()`.
+//! - `accept` on a listener that was shut down is `ECONNABORTED` for ever, and it polls as
+//!   readable: `doaccept()`, `filt_soread()`.
+//! - `recvmsg` with room for control data and none for bytes is `EAGAIN`: `soreceive()`.
+//! - More than about 127 descriptors in one message are `E2BIG`: `unp_internalize()`. Those for
+//!   which the receiver has no number are lost, with `EMSGSIZE`: `unp_externalize()`.
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
 
@@ -48,7 +54,7 @@ const OPENBSD: Platform = Platform {
     // ---- flag bits, as rustix can pass them ----
     msg_nosignal: 0x400,
     msg_cmsg_cloexec: 0x800,
-    cmsg_cloexec_honoured: false,  // unknown: set again
+    cmsg_cloexec_honoured: true, // `sys/kern/uipc_usrreq.c unp_externalize()`
     accept_flags: 0x4000 | 0x8000, // SOCK_NONBLOCK | SOCK_CLOEXEC
     // SOCK_NONBLOCK | SOCK_CLOEXEC: `sys/kern/uipc_syscalls.c sys_socketpair()`
     socket_flags: 0x4000 | 0x8000,
@@ -60,12 +66,13 @@ const OPENBSD: Platform = Platform {
     // a full queue is ENOBUFS, never EAGAIN: `sys/kern/uipc_usrreq.c uipc_dgram_send()`; EAGAIN
     // comes from the buffer's lock, which is soon free
     unix_queue_event: QueueEvent::Arrives,
-    // SS_ISCONNECTING is kept: `sys/kern/uipc_syscalls.c sys_connect()`
+    // does not arise, since it completes at once: `sys/kern/uipc_usrreq.c unp_connect()`; over
+    // TCP, SS_ISCONNECTING is kept: `sys/kern/uipc_syscalls.c sys_connect()`
     unix_connect_interrupted: Interrupted::GoesOn,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,
-    // EINVAL only above SSIZE_MAX: `sys/kern/sys_generic.c dofileread()`, `dofilewrite()`
-    io_max: usize::MAX,
+    // SSIZE_MAX: EINVAL above it, `sys/kern/sys_generic.c dofileread()`, `dofilewrite()`
+    io_max: isize::MAX as usize,
     iov_max: 1024, // IOV_MAX
 };

@@ -60,8 +60,9 @@ const REDOX: Platform = Platform {
     pipe_flags: 0x4_0000 | 0x100_0000,
     // ---- facts that change what the crate does ----
     so_nosigpipe: false,
-    // unknown: relibc `accept()` is a dup of the listener, what its scheme gives nobody has read
-    accept_mode: AcceptMode::Unknown,
+    // a dup of the listener, which keeps its flags: relibc `src/platform/redox/socket.rs`
+    // (63599227), kernel `duplicate_file()` (663e6641)
+    accept_mode: AcceptMode::Inherited,
     unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
     unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,

@@ -2,12 +2,18 @@
 //!
 //! Numbers: the libc crate 0.2.191, `src/unix/solarish/mod.rs`, with `illumos.rs` and
 //! `solaris.rs` beside it. Facts about illumos: `usr/src/uts/common/fs/sockfs/socksyscalls.c` and
-//! its neighbours. `AF_UNIX` goes through `socktpi.c` and `tl.c`, which nobody has read. Facts
-//! about Solaris: manual pages only.
+//! its neighbours; `AF_UNIX` goes through `socktpi.c` there and `io/tl.c`. Facts about Solaris:
+//! manual pages and a quoted header only; it need not do what illumos does.
 //!
 //! Quirks of illumos:
 //! - `accept4` adds its flags to the listener's mode; with no flags it inherits, unlike the BSDs.
-//! - `connect` to an `AF_UNIX` stream is `EINPROGRESS` until the server accepts.
+//! - `connect` to an `AF_UNIX` stream completes without an `accept`; it is `EINPROGRESS` only
+//!   while the serializer is busy, and `ECONNREFUSED` when the backlog is full: `tl.c
+//!   tl_conn_req_ser()`, `tl_conn_req()`.
+//! - `recv` answers `EAGAIN` although there is data, while another thread is in `recv` on the
+//!   same socket: `so_lock_read_intr()`.
+//! - `shutdown` of a listener is `ENOTCONN` and changes nothing: `sotpi_shutdown()`.
+//! - `getpeername` is `EINVAL` once the socket cannot send any more: `sotpi_getpeername()`.
 //! - While a connection is under way, `recv` answers `ENOTCONN`: `sockcommon_sops.c
 //!   so_recvmsg()`.
 //! - `poll` answers `EAGAIN` when it lacks memory, poll(2); `send` answers `EAGAIN` when memory
@@ -60,9 +66,9 @@ const ILLUMOS: Platform = Platform {
     // ---- facts that change what the crate does ----
     so_nosigpipe: false,
     accept_mode: AcceptMode::Inherited, // `socksyscalls.c accept()`
-    unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it (`socktpi.c`, `tl.c`)
-    // unknown: connect(3SOCKET) says that it goes on, the AF_UNIX code was not read
-    unix_connect_interrupted: Interrupted::Unknown,
+    // the message goes back on the sender's queue: `sosend_dgram()`, `tl_unitdata()`
+    unix_queue_event: QueueEvent::Arrives,
+    unix_connect_interrupted: Interrupted::GoesOn, // `sotpi_connect()`; connect(3SOCKET)
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,
@@ -101,7 +107,7 @@ const SOLARIS: Platform = Platform {
     pollwrnorm: 0x4, // POLLOUT
     pollrdhup: 0,    // no such bit in the libc crate
     // ---- flag bits, as rustix can pass them ----
-    msg_nosignal: 0x200,
+    msg_nosignal: 0x200, // since 11.4: `socket.h`, as a public report quotes it
     msg_cmsg_cloexec: 0, // no such flag in rustix: `src/backend/libc/net/send_recv.rs`
     cmsg_cloexec_honoured: false, // there is no flag
     // SOCK_NONBLOCK | SOCK_CLOEXEC: accept(3C) of Solaris 11.4; 11.3 has no accept4
@@ -119,5 +125,5 @@ const SOLARIS: Platform = Platform {
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,
     io_max: 0x7fff_fffe, // unknown: nobody has read it; a short count is always a legal answer
-    iov_max: 16,         // unknown: the least that POSIX allows
+    iov_max: 16,         // IOV_MAX, as a public report quotes the header
 };

@@ -111,8 +111,8 @@ pub struct Platform {
     pub poll_clock: PollClock,
     /// The longest timeout that `poll`, as rustix reaches it, takes, in seconds.
     pub poll_longest: i64,
-    /// The most bytes that one call may be asked for; `usize::MAX` where any
-    /// Rust slice will do.
+    /// The most bytes that one call may be asked for; `usize::MAX` where there is no
+    /// such limit. What several buffers hold together may be more than any slice.
     pub io_max: usize,
     /// The most buffers that one vectored call takes (`IOV_MAX`).
     pub iov_max: usize,
