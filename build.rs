@@ -12,11 +12,14 @@ type Asked = (&'static str, fn(&Platform) -> bool);
 
 /// What the code asks of the chosen table where a constant cannot decide, because a
 /// function or a name of rustix does not exist everywhere.
-const ASKED: [Asked; 4] = [
+const ASKED: [Asked; 5] = [
     ("so_nosigpipe", |table| table.so_nosigpipe),
     ("pipe_flags", |table| table.pipe_flags != 0),
     ("accept_network_errors", |table| {
         !table.accept_network_errors.is_empty()
+    }),
+    ("in_flight_errors", |table| {
+        !table.in_flight_errors.is_empty()
     }),
     ("nanosleep", |table| {
         !table.rustix_lacks.contains(&"nanosleep")

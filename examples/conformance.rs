@@ -157,6 +157,21 @@ fn numbers(report: &mut Report) -> Result<()> {
     } else {
         report.asserted("accept_network_errors", HOST.accept_network_errors);
     }
+    if HOST.in_flight_errors.is_empty() {
+        report.unseen("in_flight_errors", "none", "needs a full system");
+    } else {
+        report.asserted("in_flight_errors", HOST.in_flight_errors);
+    }
+    let (families, early) = (HOST.receiver_queue_families, HOST.connects_early);
+    report.unseen("send_emfile", HOST.send_emfile, "needs a full system");
+    report.unseen("receiver_queue_families", families, "needs such a family");
+    report.unseen("connects_early", early, "read in the source");
+    report.unseen("packet_pipes", HOST.packet_pipes, "read in the source");
+    report.unseen(
+        "peek_rights",
+        HOST.peek_rights,
+        "may close what is another's",
+    );
     Ok(())
 }
 

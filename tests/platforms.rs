@@ -30,6 +30,18 @@ fn poll_bits(bits: u16) -> String {
     flags(bits.into())
 }
 
+fn list(numbers: &[i32]) -> String {
+    if numbers.is_empty() {
+        return "–".into();
+    }
+    let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    numbers.join(", ")
+}
+
+fn yes(fact: bool) -> String {
+    if fact { "yes" } else { "–" }.into()
+}
+
 fn limit(most: usize) -> String {
     match most {
         usize::MAX => "none".into(),
@@ -52,17 +64,9 @@ const NUMBERS: &[Column] = &[
     ("EMFILE", |p| p.emfile.to_string()),
     ("ENFILE", |p| p.enfile.to_string()),
     ("network errors of accept", |p| {
-        let numbers: Vec<_> = p
-            .accept_network_errors
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        if numbers.is_empty() {
-            "–".into()
-        } else {
-            numbers.join(", ")
-        }
+        list(p.accept_network_errors)
     }),
+    ("too much in flight", |p| list(p.in_flight_errors)),
 ];
 
 const BITS: &[Column] = &[
@@ -79,21 +83,12 @@ const BITS: &[Column] = &[
 
 const FLAGS: &[Column] = &[
     ("MSG_NOSIGNAL", |p| flags(p.msg_nosignal)),
-    ("SO_NOSIGPIPE", |p| {
-        if p.so_nosigpipe { "yes" } else { "–" }.into()
-    }),
+    ("SO_NOSIGPIPE", |p| yes(p.so_nosigpipe)),
     ("accept4", |p| flags(p.accept_flags)),
     ("socket", |p| flags(p.socket_flags)),
     ("pipe2", |p| flags(p.pipe_flags)),
     ("MSG_CMSG_CLOEXEC", |p| flags(p.msg_cmsg_cloexec)),
-    ("… and it holds", |p| {
-        if p.cmsg_cloexec_honoured {
-            "yes"
-        } else {
-            "–"
-        }
-        .into()
-    }),
+    ("… and it holds", |p| yes(p.cmsg_cloexec_honoured)),
 ];
 
 const FACTS: &[Column] = &[
@@ -109,6 +104,13 @@ const FACTS: &[Column] = &[
     ("`AF_UNIX` connect after a signal", |p| {
         format!("{:?}", p.unix_connect_interrupted)
     }),
+    ("peeked descriptors", |p| yes(p.peek_rights)),
+    ("EMFILE of send passes", |p| yes(p.send_emfile)),
+    ("more families with the receiver's queue", |p| {
+        list(p.receiver_queue_families)
+    }),
+    ("connects early", |p| yes(p.connects_early)),
+    ("packet pipes", |p| yes(p.packet_pipes)),
     ("poll counts", |p| format!("{:?}", p.poll_clock)),
     ("longest poll, seconds", |p| p.poll_longest.to_string()),
     ("bytes in one call", |p| limit(p.io_max)),

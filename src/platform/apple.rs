@@ -44,6 +44,7 @@ const APPLE: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -74,6 +75,11 @@ const APPLE: Platform = Platform {
     // writable: `bsd/kern/uipc_socket.c sosendcheck()`, recorded on xnu-11417 and xnu-7195
     unix_queue_event: QueueEvent::Never,
     unix_connect_interrupted: Interrupted::GoesOn, // `bsd/kern/uipc_syscalls.c connectit()`
+    peek_rights: false, // zeroes: `bsd/kern/uipc_socket.c sopeek_scm_rights()`
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

@@ -35,6 +35,7 @@ const DRAGONFLY: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -58,7 +59,12 @@ const DRAGONFLY: Platform = Platform {
     // a full queue is ENOBUFS, never EAGAIN: `sys/kern/uipc_usrreq.c uipc_send()`
     unix_queue_event: QueueEvent::Arrives,
     unix_connect_interrupted: Interrupted::GoesOn, // `sys/kern/uipc_syscalls.c kern_connect()`
-    poll_clock: PollClock::Nanoseconds,            // ppoll
+    peek_rights: false,                            // unknown: nobody has read it
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
+    poll_clock: PollClock::Nanoseconds, // ppoll
     // what a millisecond count holds; `sys/kern/kern_event.c kern_kevent()` sleeps an hour at a
     // time and takes more, but `sys_ppoll()` was not read
     poll_longest: 2_147_483,

@@ -34,6 +34,7 @@ const EMSCRIPTEN: Platform = Platform {
     emfile: 33,
     enfile: 41,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -58,6 +59,11 @@ const EMSCRIPTEN: Platform = Platform {
     accept_mode: AcceptMode::Inherited, // `src/lib/libsockfs.js`
     unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
     unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
+    peek_rights: false,                 // unknown: nobody has read it
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: true, // `src/lib/libsockfs.js`
+    packet_pipes: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

@@ -35,6 +35,7 @@ const FREEBSD: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -64,6 +65,11 @@ const FREEBSD: Platform = Platform {
     unix_queue_event: QueueEvent::Arrives,
     // SS_ISCONNECTING is kept: `sys/kern/uipc_syscalls.c kern_connectat()`
     unix_connect_interrupted: Interrupted::GoesOn,
+    peek_rights: false, // kernel pointers: `sys/kern/uipc_usrreq.c`, 14 and 15; seen on 13.0
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Nanoseconds, // ppoll
     // INT32_MAX / 2; a longer one is cut to it, so it would end early: `sys/kern/sys_generic.c
     // kern_poll_kfds()`

@@ -35,6 +35,7 @@ const FUCHSIA: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -59,6 +60,11 @@ const FUCHSIA: Platform = Platform {
     accept_mode: AcceptMode::Blocking, // `sdk/lib/fdio/bsdsocket.cc` (54139789)
     unix_queue_event: QueueEvent::Unknown, // does not arise: no AF_UNIX
     unix_connect_interrupted: Interrupted::Unknown, // does not arise: no AF_UNIX
+    peek_rights: false,                // does not arise: no AF_UNIX
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Nanoseconds, // ppoll
     // what a millisecond count holds; no limit was found in `sdk/lib/fdio/unistd.cc ppoll()`,
     // the arithmetic of zx::duration was not read

@@ -42,6 +42,7 @@ const HAIKU: Platform = Platform {
     emfile: i32::MIN + 0x600a,
     enfile: i32::MIN + 0x7006,  // on B_POSIX_ERROR_BASE
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x20,
@@ -69,7 +70,12 @@ const HAIKU: Platform = Platform {
     // socket_request_notification()` reports a negative answer as writable
     unix_queue_event: QueueEvent::Never,
     unix_connect_interrupted: Interrupted::Unknown, // unknown; does not arise, see above
-    poll_clock: PollClock::Nanoseconds,             // ppoll
+    peek_rights: false,                             // unknown: nobody has read it
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
+    poll_clock: PollClock::Nanoseconds, // ppoll
     // what a 32-bit time_t holds; the kernel takes more, overflow becomes "for ever":
     // `src/system/kernel/events/wait_for_objects.cpp _user_poll()`
     poll_longest: 2_147_483_647,

@@ -187,6 +187,12 @@ const _: () = {
     );
 };
 
+#[cfg(wouldblock_has = "in_flight_errors")]
+const _: () = assert!(
+    begin_with(&[Errno::TOOMANYREFS], HOST.in_flight_errors),
+    "the platform table is wrong for this target: in_flight_errors",
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

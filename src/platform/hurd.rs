@@ -36,6 +36,7 @@ const HURD: Platform = Platform {
     emfile: 0x4000_0018,
     enfile: 0x4000_0017,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -61,6 +62,11 @@ const HURD: Platform = Platform {
     unix_queue_event: QueueEvent::Never, // `pflocal` pipe_send and io_select
     // `pflocal connq_connect()`, `S_socket_connect()`
     unix_connect_interrupted: Interrupted::NothingStarted,
+    peek_rights: false, // unknown: nobody has read it
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Nanoseconds, // ppoll
     // milliseconds in a 32-bit long: glibc `hurd/hurdselect.c _hurd_select()`
     poll_longest: 2_147_483,

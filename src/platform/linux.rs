@@ -52,6 +52,7 @@ const LINUX: Platform = Platform {
         113, // EHOSTUNREACH
         101, // ENETUNREACH
     ],
+    in_flight_errors: &[109], // ETOOMANYREFS: unix(7)
 
     pollin: 0x1,
     pollpri: 0x2,
@@ -74,7 +75,12 @@ const LINUX: Platform = Platform {
     accept_mode: AcceptMode::Blocking,   // accept(2), "Linux notes"; measured
     unix_queue_event: QueueEvent::Never, // measured: POLLOUT at once
     unix_connect_interrupted: Interrupted::NothingStarted, // net/unix/af_unix.c unix_stream_connect()
-    poll_clock: PollClock::Nanoseconds,                    // ppoll(2), since Linux 2.6.16
+    peek_rights: true, // duplicates: net/unix/af_unix.c unix_peek_fds(); measured
+    send_emfile: false,
+    receiver_queue_families: &[16], // AF_NETLINK: net/netlink/af_netlink.c netlink_attachskb()
+    connects_early: false,
+    packet_pipes: true,                 // since Linux 3.4: pipe(2)
+    poll_clock: PollClock::Nanoseconds, // ppoll(2), since Linux 2.6.16
     // Any non-negative 64-bit value is taken (fs/select.c
     // poll_select_set_timeout()); this is what a 32-bit time_t holds, which
     // rustix's 32-bit backends fall back on.
@@ -106,6 +112,7 @@ const LINUX_MIPS: Platform = Platform {
         148, // EHOSTUNREACH
         128, // ENETUNREACH
     ],
+    in_flight_errors: &[144], // ETOOMANYREFS
 
     pollwrnorm: 0x4,
 
@@ -135,6 +142,7 @@ const LINUX_SPARC: Platform = Platform {
         65, // EHOSTUNREACH
         51, // ENETUNREACH
     ],
+    in_flight_errors: &[59], // ETOOMANYREFS
 
     pollwrnorm: 0x4,
     pollrdhup: 0x800,

@@ -39,6 +39,7 @@ const NETBSD: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -65,6 +66,11 @@ const NETBSD: Platform = Platform {
     unix_queue_event: QueueEvent::Arrives,
     // SS_ISCONNECTING is kept: `sys/kern/uipc_syscalls.c do_sys_connect()`
     unix_connect_interrupted: Interrupted::GoesOn,
+    peek_rights: false, // kernel pointers: `sys/kern/uipc_socket.c soreceive()`; seen on 7.99.34
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     // ppoll, or milliseconds before NetBSD 10: rustix `src/backend/libc/event/syscalls.rs
     // poll()`
     poll_clock: PollClock::Nanoseconds,

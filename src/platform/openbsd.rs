@@ -41,6 +41,7 @@ const OPENBSD: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -69,6 +70,11 @@ const OPENBSD: Platform = Platform {
     // does not arise, since it completes at once: `sys/kern/uipc_usrreq.c unp_connect()`; over
     // TCP, SS_ISCONNECTING is kept: `sys/kern/uipc_syscalls.c sys_connect()`
     unix_connect_interrupted: Interrupted::GoesOn,
+    peek_rights: false, // none are handed out: `sys/kern/uipc_socket.c soreceive()`
+    send_emfile: true,  // over maxfiles / 10: `sys/kern/uipc_usrreq.c unp_internalize()`
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

@@ -29,6 +29,7 @@ pub const POSIX: Platform = Platform {
     emfile: Errno::MFILE.raw_os_error(),
     enfile: Errno::NFILE.raw_os_error(),
     accept_network_errors: &[],
+    in_flight_errors: &[],
 
     pollin: poll_bits(PollFlags::IN),
     pollpri: poll_bits(PollFlags::PRI),
@@ -51,6 +52,11 @@ pub const POSIX: Platform = Platform {
     accept_mode: AcceptMode::Unknown,
     unix_queue_event: QueueEvent::Unknown,
     unix_connect_interrupted: Interrupted::Unknown,
+    peek_rights: false, // not in POSIX
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     // ppoll since POSIX.1-2024; a count of milliseconds is right with either.
     poll_clock: PollClock::Milliseconds,
     poll_longest: i32::MAX as i64 / 1000,

@@ -36,6 +36,7 @@ const QNX_IO_PKT: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x5, // POLLRDNORM | POLLRDBAND
     pollpri: 0x8,
@@ -59,6 +60,11 @@ const QNX_IO_PKT: Platform = Platform {
     accept_mode: AcceptMode::Unknown,
     unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
     unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
+    peek_rights: false,                    // unknown: nobody has read it
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,
@@ -89,6 +95,7 @@ const QNX_IO_SOCK: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x5, // POLLRDNORM | POLLRDBAND
     pollpri: 0x8,
@@ -112,6 +119,11 @@ const QNX_IO_SOCK: Platform = Platform {
     accept_mode: AcceptMode::Unknown,
     unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
     unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
+    peek_rights: false,                    // unknown: nobody has read it
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

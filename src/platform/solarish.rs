@@ -44,6 +44,7 @@ const ILLUMOS: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -69,6 +70,11 @@ const ILLUMOS: Platform = Platform {
     // the message goes back on the sender's queue: `sosend_dgram()`, `tl_unitdata()`
     unix_queue_event: QueueEvent::Arrives,
     unix_connect_interrupted: Interrupted::GoesOn, // `sotpi_connect()`; connect(3SOCKET)
+    peek_rights: true,                             // duplicates: `so_opt2cmsg()`, `fdbuf_extract()`
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,
@@ -96,6 +102,7 @@ const SOLARIS: Platform = Platform {
     emfile: 24,
     enfile: 23,
     accept_network_errors: &[], // only Linux reports them
+    in_flight_errors: &[],
     // ---- poll bits ----
     pollin: 0x1,
     pollpri: 0x2,
@@ -121,6 +128,11 @@ const SOLARIS: Platform = Platform {
     accept_mode: AcceptMode::Unknown, // unknown: nobody has read it
     unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
     unix_connect_interrupted: Interrupted::Unknown, // unknown: nobody has read it
+    peek_rights: false,               // unknown: nobody has read it
+    send_emfile: false,
+    receiver_queue_families: &[],
+    connects_early: false,
+    packet_pipes: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

@@ -55,6 +55,9 @@ pub struct Platform {
     /// Errnos by which `accept` reports a network error of the connection that
     /// it has just taken off the queue. Empty where `accept` does not do so.
     pub accept_network_errors: &'static [i32],
+    /// Errnos by which a send says that too many descriptors are on their way,
+    /// received by nobody yet. Empty where none is known.
+    pub in_flight_errors: &'static [i32],
 
     // ---- poll bits that `Interest` and `Readiness` translate ----
     /// `POLLIN`. May be more than one bit (QNX), so test for any of them.
@@ -107,6 +110,20 @@ pub struct Platform {
     /// After `connect` to an `AF_UNIX` address was interrupted by a signal,
     /// does the attempt go on?
     pub unix_connect_interrupted: Interrupted,
+    /// With `MSG_PEEK`, are the descriptors in the control data duplicates of those
+    /// that wait? Where that is not known, no room for control data is passed: the
+    /// numbers may be anybody's.
+    pub peek_rights: bool,
+    /// Does `send` say `EMFILE` when too many descriptors are on their way?
+    pub send_emfile: bool,
+    /// The numbers of families, besides `AF_UNIX`, where a datagram to an address
+    /// waits in its receiver's queue, so that a full one is not the sender's.
+    pub receiver_queue_families: &'static [i32],
+    /// Do `connect` and `getpeername` say that a connection stands while it is still
+    /// being made?
+    pub connects_early: bool,
+    /// Does a pipe whose writer has `O_DIRECT` keep messages?
+    pub packet_pipes: bool,
     /// How `poll`, as rustix reaches it, counts its timeout.
     pub poll_clock: PollClock,
     /// The longest timeout that `poll`, as rustix reaches it, takes, in seconds.
