@@ -16,14 +16,14 @@ use crate::mapping::io::Io;
 use crate::mapping::readiness::Interest;
 use crate::ops::descriptor::Descriptor;
 use crate::ops::mode::NonBlocking;
-use crate::platform::errnos::{ABORTED, NOT_CONNECTED};
+use crate::platform::errnos::NOT_CONNECTED;
 use crate::platform::{HOST, Platform};
 
 /// `accept(fd)`—Takes a connection off a listener's queue without waiting.
 ///
 /// - `Ready(fd)`: the connection. It is non-blocking and close-on-exec on every
 ///   system, whatever the listener is, and has `SO_NOSIGPIPE` set where that
-///   exists.
+///   exists and the system lets it be.
 /// - `WouldBlock`: nothing is queued. Wait for
 ///   [`Interest::READABLE`].
 /// - `Err`: by [`Op::Accept`]`.outcome(errno)`:
@@ -32,14 +32,18 @@ use crate::platform::{HOST, Platform};
 ///     a loop that polls it spins. Stop polling the listener, close something or
 ///     pause, and call again.
 ///   - [`Outcome::TryNext`] after 16 connections in a row that had died in the
-///     queue: call again. Fewer are passed over in silence, since a dead
-///     connection is no failure of the listener.
-///   - [`Outcome::Failed`] otherwise: not a listener, or no longer one.
+///     queue: call again, after a pause. Fewer are passed over in silence, since a
+///     dead connection is no failure of the listener. OpenBSD and DragonFly answer so
+///     for ever once the listener was shut down.
+///   - [`Outcome::Failed`] otherwise: this is no listener, or one no more. Or it is
+///     the trouble of one connection, which some systems report here (Linux's
+///     accept(2) lists EPERM, ENOSR, ETIMEDOUT and more), so a server says it,
+///     pauses, and goes on.
 ///
 /// The listener must be in non-blocking mode; this function does not change it.
 /// `Err(EINTR)` is the end of sixteen interruptions running.
 ///
-/// # A loop that does not spin
+/// # A loop that neither spins nor gives up
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,7 +56,7 @@ use crate::platform::{HOST, Platform};
 ///
 /// let mut pause = None;
 /// loop {
-///     // While the process has no descriptor left, the listener is not watched.
+///     // During a pause the listener is left out.
 ///     let mut fds = [Interest::READABLE.on(&listener)];
 ///     let watched = if pause.is_some() { &mut fds[..0] } else { &mut fds[..] };
 ///     match poll(watched, pause.take()) {
@@ -67,14 +71,13 @@ use crate::platform::{HOST, Platform};
 ///         match accept(&listener) {
 ///             Io::Ready(fd) => serve(fd),
 ///             Io::WouldBlock => break,
-///             Io::Err(errno) => match Op::Accept.outcome(errno) {
-///                 Outcome::TryNext => {}
-///                 Outcome::BackOff => {
-///                     pause = Some(Duration::from_millis(100));
-///                     break;
-///                 }
-///                 _ => return Err(errno.into()),
-///             },
+///             // No descriptor left, dead connections alone, or an errno that nobody
+///             // thought of: no end of the server, and no reason to call at once.
+///             Io::Err(errno) => {
+///                 eprintln!("accept: {errno}");
+///                 pause = Some(Duration::from_millis(100));
+///                 break;
+///             }
 ///         }
 ///     }
 /// #   break;
@@ -91,6 +94,11 @@ use crate::platform::{HOST, Platform};
 /// | the BSDs, illumos | it is taken off the queue, and the next one tried |
 /// | Linux | so are network errors that the new connection has pending |
 /// | Linux | after `shutdown` of the listener, `Err(EINVAL)`; it polls as hung up, not as readable |
+/// | macOS, illumos | `shutdown` of a listener fails, and changes nothing |
+/// | FreeBSD | after `shutdown` of the listener, one ECONNABORTED, which is passed over, and then `WouldBlock` |
+/// | NetBSD | after it, `WouldBlock` for ever, and the listener polls as readable |
+/// | OpenBSD, DragonFly | after it, ECONNABORTED for ever; OpenBSD's polls as readable |
+/// | Emscripten | on WebSockets an empty queue is `Err(EINVAL)` |
 ///
 /// # References
 ///
@@ -105,8 +113,8 @@ pub fn accept<Fd: Descriptor>(fd: Fd) -> Io<OwnedFd> {
 
 /// Like [`accept`], with the peer's address.
 ///
-/// There is none where the system gives none: for an unnamed `AF_UNIX` peer on some
-/// systems (Linux gives one with an empty name), and on macOS for a connection that was reset in the queue.
+/// There is none where the system gives none, as some do for an unnamed `AF_UNIX` peer
+/// (Linux and macOS give one with an empty name).
 ///
 /// ```
 /// use wouldblock::{Io, accept_from, set_nonblocking};
@@ -137,23 +145,21 @@ fn accept_by<T>(
 ) -> Io<T> {
     let mut tries = 0;
     loop {
-        let dead = match call(SocketFlags::from_bits_retain(platform.accept_flags)) {
-            Ok(accepted)
-                if prepare_socket(fd_of(&accepted), platform.accept_flags, platform).is_ok() =>
-            {
-                return Io::Ready(accepted);
+        let errno = match call(SocketFlags::from_bits_retain(platform.accept_flags)) {
+            Ok(accepted) => {
+                let fd = fd_of(&accepted);
+                return match prepare_socket(fd, platform.accept_flags, platform) {
+                    Ok(()) => Io::Ready(accepted),
+                    Err(errno) => Io::Err(errno),
+                };
             }
-            // macOS refuses options on a connection that is already gone.
-            Ok(_) => ABORTED,
-            Err(errno) => match classify(Op::Accept, errno.raw_os_error(), platform) {
-                Outcome::WouldBlock => return Io::WouldBlock,
-                Outcome::Interrupted | Outcome::TryNext => errno,
-                _ => return Io::Err(errno),
-            },
+            Err(errno) => errno,
         };
         tries += 1;
-        if tries == TRIES {
-            return Io::Err(dead);
+        match classify(Op::Accept, errno.raw_os_error(), platform) {
+            Outcome::WouldBlock => return Io::WouldBlock,
+            Outcome::Interrupted | Outcome::TryNext if tries < TRIES => {}
+            _ => return Io::Err(errno),
         }
     }
 }
@@ -389,9 +395,36 @@ mod tests {
         assert_eq!(calls, TRIES);
     }
 
+    /// macOS and an `AF_UNIX` client that has written and closed. `set_nosigpipe` fails
+    /// here as it does there.
+    #[test]
+    #[cfg(not(wouldblock_has = "so_nosigpipe"))]
+    fn accept_of_a_connection_that_refuses_an_option_delivers_it() {
+        use std::io::Write;
+        let mut platform = *HOST;
+        platform.so_nosigpipe = true;
+        for accept_flags in [HOST.accept_flags, 0] {
+            platform.accept_flags = accept_flags;
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(b"all there is").unwrap();
+            drop(client);
+            let call = |flags| net::accept_with(&listener, flags);
+            let fd = accept_by(&platform, |fd| fd, call).ready().unwrap();
+            assert_eq!(is_nonblocking(&fd), Ok(true));
+            let mut buf = [0; 16];
+            let received = crate::ops::stream::read(&fd, &mut buf);
+            assert_eq!(
+                (received, &buf[..12]),
+                (Io::Ready(12), &b"all there is"[..])
+            );
+        }
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
-    fn accept_of_connections_that_refuse_their_mode_ends_and_says_so() {
+    fn accept_of_a_connection_that_refuses_its_mode_says_why() {
         use rustix::fs::{Mode, OFlags, open};
         let mut platform = *HOST;
         platform.accept_flags = 0;
@@ -402,8 +435,7 @@ mod tests {
             open("/", OFlags::PATH, Mode::empty())
         };
         let answer = accept_by(&platform, |fd| fd, call);
-        assert_eq!(answer.err(), Some(Errno::CONNABORTED));
-        assert_eq!(calls, TRIES);
+        assert_eq!((answer.err(), calls), (Some(Errno::BADF), 1));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use rustix::io::Errno;
 
 /// What `finish_connect` answers for a socket that is in no state to finish.
 pub(crate) const NOT_CONNECTED: Errno = Errno::NOTCONN;
-/// What `accept` answers for connections that ended before they were usable.
-pub(crate) const ABORTED: Errno = Errno::CONNABORTED;
+/// What setting an option that a system does not have, or refuses, answers.
+#[cfg(not(wouldblock_has = "so_nosigpipe"))]
+pub(crate) const REFUSED: Errno = Errno::INVAL;
 /// What sending more descriptors than one message can hold answers.
 pub(crate) const TOO_MANY: Errno = Errno::INVAL;
 /// What a `_all` form answers when the system takes nothing and says nothing.

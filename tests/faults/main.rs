@@ -289,6 +289,62 @@ fn messages_of_as_many_buffers_as_fit_do_not_ask_for_the_type() {
     }
 }
 
+/// The loop of `accept`'s documentation, for a while; returns how many it served.
+fn serve_for(listener: &TcpListener, time: Duration) -> usize {
+    let (end, mut served) = (Instant::now() + time, 0);
+    let mut pause = None;
+    while Instant::now() < end {
+        let mut fds = [Interest::READABLE.on(listener)];
+        let watched = if pause.is_some() {
+            &mut fds[..0]
+        } else {
+            &mut fds[..]
+        };
+        let rest = end.saturating_duration_since(Instant::now());
+        assert!(!wouldblock::poll(watched, Some(pause.take().unwrap_or(rest))).is_err());
+        loop {
+            match wouldblock::accept(listener) {
+                Io::Ready(_) => served += 1,
+                Io::WouldBlock => break,
+                Io::Err(_) => {
+                    pause = Some(Duration::from_millis(100));
+                    break;
+                }
+            }
+        }
+    }
+    served
+}
+
+/// OpenBSD's and DragonFly's listener after `shutdown`, and what Linux's accept(2)
+/// lists: the loop of the documentation pauses, and serves who comes afterwards.
+#[test]
+fn accept_loop_under_errnos_without_end_pauses_and_goes_on() {
+    if !is_available() {
+        return;
+    }
+    for errno in [
+        libc::ECONNABORTED,
+        libc::EMFILE,
+        libc::EPERM,
+        libc::ENOSR,
+        libc::ETIMEDOUT,
+    ] {
+        let world = World::new();
+        let _client = TcpStream::connect(world.listener.local_addr().unwrap()).unwrap();
+        let start = Instant::now();
+        let kernel = |_: &_| match start.elapsed() < Duration::from_millis(250) {
+            true => Answer::Errno(errno),
+            false => Answer::Real,
+        };
+        let body = || serve_for(&world.listener, Duration::from_millis(600));
+        let (served, calls) = answered(&[libc::SYS_accept4], kernel, body);
+        assert_eq!(served, 1, "{errno}");
+        // Sixteen at a time, and a pause; the last ones serve, and find no more.
+        assert!(calls <= 3 * 16 + 8, "{errno}: {calls} calls");
+    }
+}
+
 #[test]
 fn accept_of_nothing_but_dead_connections_ends() {
     if !is_available() {
