@@ -24,6 +24,11 @@ use crate::platform::{HOST, Platform};
 /// is room for are closed and reported by [`Message::descriptors_lost`]. Nothing
 /// is allocated. Answers as [`recv_msg`](crate::recv_msg) does.
 ///
+/// With [`RecvFlags::PEEK`] the descriptors stay with the message, and duplicates of
+/// them are received where the system makes some ([`Platform::peek_rights`]: Linux,
+/// illumos). Elsewhere none are: FreeBSD and NetBSD would hand out pieces of kernel
+/// pointers as descriptors, and macOS zeroes, which is standard input.
+///
 /// # Platform notes
 ///
 /// On Linux, a socket with `SO_PASSPIDFD` also receives a descriptor of its peer's
@@ -169,6 +174,30 @@ mod tests {
         let answer = recv_fds_by(ours.as_fd(), bufs, &mut [], RecvFlags::empty(), &platform);
         assert_eq!(answer.ready().unwrap().bytes, 3);
     }
+
+    /// FreeBSD, NetBSD and macOS would name descriptors that are somebody else's.
+    #[test]
+    fn c40_peek_rights_where_they_are_none_receives_no_descriptor_and_loses_none() {
+        let mut platform = *HOST;
+        platform.peek_rights = false;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let flags = SendFlags::empty();
+        let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[ours.as_fd()], flags);
+        assert_eq!(sent, Io::Ready(1));
+        let receive = |flags| {
+            let mut byte = [0];
+            let mut into = [const { None }; 2];
+            let bufs = &mut [IoSliceMut::new(&mut byte)];
+            let answer = recv_fds_by(ours.as_fd(), bufs, &mut into, flags, &platform);
+            let message = answer.ready().unwrap();
+            assert_eq!((message.bytes, message.descriptors_lost), (1, false));
+            (message.descriptors, into.iter().flatten().count())
+        };
+        assert_eq!(receive(RecvFlags::PEEK), (0, 0));
+        assert_eq!(receive(RecvFlags::PEEK), (0, 0));
+        assert_eq!(receive(RecvFlags::empty()), (1, 1));
+    }
+
     #[test]
     fn recv_fds_where_the_system_does_not_set_close_on_exec_sets_it() {
         let mut platform = *HOST;

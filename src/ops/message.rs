@@ -182,7 +182,9 @@ impl core::fmt::Debug for Message {
 ///
 /// - `Ready(message)`: what came; [`Message::truncated`] says whether all of it
 ///   did. Descriptors that came with it are closed, and
-///   [`Message::descriptors_lost`] says so.
+///   [`Message::descriptors_lost`] says so. With [`RecvFlags::PEEK`] they stay with
+///   the message; where peeking duplicates them ([`Platform::peek_rights`]), it is the
+///   duplicates that are closed.
 /// - `WouldBlock`, `Err`: as for [`recv()`](crate::recv()).
 ///
 /// Of more buffers than the system takes in one call ([`Platform::iov_max`]), a
@@ -229,9 +231,14 @@ pub(super) fn receive(
     keep: impl FnMut(OwnedFd) -> bool,
 ) -> Io<Message> {
     // Room for all that a message can carry: what systems do with descriptors that do
-    // not fit into the control data differs.
-    let mut control: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
-    let mut control = RecvAncillaryBuffer::new(&mut control);
+    // not fit into the control data differs. But for none where a peek would hand out
+    // numbers that are no descriptors of ours.
+    let with_rights = platform.peek_rights || !flags.contains(RecvFlags::PEEK);
+    let mut room: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
+    let mut control = match with_rights {
+        true => RecvAncillaryBuffer::new(&mut room),
+        false => RecvAncillaryBuffer::default(),
+    };
     let flags = net::RecvFlags::from_bits_retain(flags.to_system() | platform.msg_cmsg_cloexec);
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
     let count = match buffers_to_pass(fd, lengths, platform) {
@@ -255,7 +262,7 @@ pub(super) fn receive(
             address: received.address,
             truncated: received.flags.contains(ReturnFlags::TRUNC),
             descriptors,
-            descriptors_lost: lost || received.flags.contains(ReturnFlags::CTRUNC),
+            descriptors_lost: lost || with_rights && received.flags.contains(ReturnFlags::CTRUNC),
         }
     })
 }
