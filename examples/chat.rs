@@ -101,8 +101,8 @@ impl Server {
     fn prepare(&mut self) -> Deadline {
         self.crowded = false;
         for key in self.keys() {
-            if let Some((fd, Some(client))) = self.set.get_mut(key) {
-                if !client.settle(fd) {
+            if let Some((at, Some(client))) = self.set.get_mut(key) {
+                if !client.settle(at.fd()) {
                     // The only descriptor of the connection, so this closes it.
                     drop(self.set.unregister(key));
                 } else if client.patience.is_some() && !client.leaving {
@@ -156,7 +156,7 @@ impl Server {
     }
 
     fn serve(&mut self, key: Key, readiness: Readiness, asked: Interest) {
-        let Some((fd, Some(client))) = self.set.get_mut(key) else {
+        let Some((at, Some(client))) = self.set.get_mut(key) else {
             return;
         };
         if readiness.is_writable() {
@@ -173,7 +173,7 @@ impl Server {
             // One call, even if there is more: the next wait finds it, and a fast
             // talker has no more turns than others.
             let mut buf = [0; LINE];
-            match recv(fd, &mut buf, RecvFlags::empty()) {
+            match recv(at.fd(), &mut buf, RecvFlags::empty()) {
                 // The end, which is no error.
                 Io::Ready(0) => client.leaving = true,
                 Io::Ready(n) => client.inbox.extend_from_slice(&buf[..n]),

@@ -23,9 +23,8 @@ use std::time::{Duration, Instant};
 use wouldblock::platform::{AcceptMode, HOST, PollClock, QueueEvent};
 use wouldblock::{
     AddressFamily, Deadline, Interest, Io, IoSliceMut, Op, Outcome, PollFd, RecvFlags, SendFlags,
-    SocketAddrUnix, SocketType, accept, connect, connect_until, finish_connect, is_nonblocking,
-    pipe, poll, ready, recv, recv_fds, recv_with, send, send_fds, send_to, set_nonblocking, socket,
-    wait_for, writev,
+    SocketAddrUnix, SocketType, accept, connect, finish_connect, is_nonblocking, pipe, poll, ready,
+    recv, recv_fds, recv_with, send, send_fds, send_to, set_nonblocking, socket, until, writev,
 };
 
 #[derive(Clone, Copy, PartialEq)]
@@ -126,7 +125,7 @@ fn raw(error: &Error) -> i32 {
 
 /// The bits that `poll` reports for `interest` within the deadline.
 fn bits(fd: impl AsFd, interest: Interest) -> Result<u16> {
-    let _hint = wait_for(&fd, interest, soon()).into_io_result()?;
+    let _hint = until(&fd, soon()).ready(interest).into_io_result()?;
     let mut entry: [PollFd<'_>; 1] = [interest.on(&fd)];
     poll(&mut entry, Some(Duration::ZERO)).into_io_result()?;
     Ok(u16::from_ne_bytes(entry[0].revents().bits().to_ne_bytes()))
@@ -284,7 +283,9 @@ fn accept_mode(report: &mut Report) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let _client = TcpStream::connect(listener.local_addr()?)?;
-    let _hint = wait_for(&listener, Interest::READABLE, soon()).into_io_result()?;
+    let _hint = until(&listener, soon())
+        .ready(Interest::READABLE)
+        .into_io_result()?;
     let mode = if is_nonblocking(listener.accept()?.0)? {
         AcceptMode::Inherited
     } else {
@@ -412,7 +413,7 @@ fn unix_in(report: &mut Report, directory: &std::path::Path) -> Result<()> {
                     receiver.set_nonblocking(true)?;
                     while receiver.recv(&mut [0; 8]).is_ok() {}
                     let soon = Deadline::after(Duration::from_secs(1));
-                    match wait_for(sender, Interest::WRITABLE, soon) {
+                    match until(sender, soon).ready(Interest::WRITABLE) {
                         Io::Ready(_) => QueueEvent::Arrives,
                         _ => QueueEvent::Never,
                     }
@@ -474,7 +475,7 @@ fn connections(report: &mut Report) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    let answer = connect_until(&client, &address, soon());
+    let answer = until(&client, soon()).connect(&address);
     report.saw("connect to a listener", Io::Ready(()), answer);
     report.saw(
         "finish_connect of a connection",
@@ -491,7 +492,7 @@ fn connections(report: &mut Report) -> Result<()> {
     );
     drop(listener);
     let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    let answer = connect_until(&client, &address, soon());
+    let answer = until(&client, soon()).connect(&address);
     report.saw("connect to nobody fails", true, answer.is_err());
     report.saw(
         "and goes on failing",

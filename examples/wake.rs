@@ -5,11 +5,11 @@
 //! The byte says only *look*; what there is to see is elsewhere, here in a channel.
 //!
 //! The same pipe serves descriptors that `poll` cannot watch: on macOS `/dev/tty`
-//! and other devices are `Readiness::INVALID` at once (POLLNVAL; `wait_readable`
+//! and other devices are `Readiness::INVALID` at once (POLLNVAL; `until(…).ready`
 //! says EBADF). Let a thread read such a one in blocking mode, and then wake.
 
 use std::{sync::Arc, sync::mpsc, thread};
-use wouldblock::{Deadline, Errno, Io, OwnedFd, pipe, read, wait_readable, write};
+use wouldblock::{Deadline, Errno, Interest, Io, OwnedFd, pipe, read, until, write};
 
 /// The end that wakes, for any number of threads.
 #[derive(Clone)]
@@ -41,7 +41,8 @@ impl Sleeper {
     /// Waits for a wake, and makes one of all that have come by now. Look for the
     /// news after it returns: what is put in its place later wakes again.
     pub(crate) fn sleep(&self, deadline: Deadline) -> Io<()> {
-        wait_readable(&self.0, deadline).and_then(|_| self.drain())
+        let ready = until(&self.0, deadline).ready(Interest::READABLE);
+        ready.and_then(|_| self.drain())
     }
 
     /// Empties the pipe: what is left in it would end every later wait at once.

@@ -34,12 +34,13 @@
 //!
 //! ## One socket
 //!
-//! [`retry_until`] tries, waits and tries again until a [`Deadline`]. It does not
-//! spin, even where the kernel's readiness lies:
+//! [`until`] is its blocking view: the operations under their own names, which try, wait
+//! and try again until a [`Deadline`]. They do not spin, even where the kernel's readiness
+//! lies:
 //!
 //! ```
 //! use std::time::Duration;
-//! use wouldblock::{Deadline, Io, NonBlocking, RecvFlags, Retry};
+//! use wouldblock::{Deadline, Io, NonBlocking, RecvFlags};
 //! # use std::{io::Write, os::unix::net::UnixStream, thread};
 //! # let (ours, mut theirs) = UnixStream::pair().unwrap();
 //! # let writer = thread::spawn(move || theirs.write_all(b"!"));
@@ -47,9 +48,7 @@
 //! let socket = NonBlocking::new(ours)?;
 //! let mut buf = [0; 4096];
 //! let deadline = Deadline::after(Duration::from_secs(10));
-//! let answer = socket.retry_until(Retry::Recv, deadline, |socket| {
-//!     socket.recv(&mut buf, RecvFlags::empty())
-//! });
+//! let answer = socket.until(deadline).recv(&mut buf, RecvFlags::empty());
 //! assert_eq!(answer, Io::Ready(1)); // `WouldBlock` if the time had run out
 //! # writer.join().unwrap().unwrap();
 //! # Ok::<(), wouldblock::Errno>(())
@@ -247,17 +246,17 @@ pub use ops::message::{
 };
 pub use ops::mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};
 pub use ops::poll::{poll, ready};
+#[cfg(feature = "std")]
+pub use ops::std_io::StdIo;
 pub use ops::stream::{read, read_with, recv, recv_with, send, write};
 pub use ops::vectored::{readv, send_all, write_all, writev, writev_all};
 pub use wait::deadline::Deadline;
-#[cfg(feature = "alloc")]
-pub use wait::set::Growable;
 pub use wait::set::{
-    Inline, Key, NotRegistered, PollSet, Reason, Registration, Storage, UnknownKey,
+    At, Growable, Inline, Key, NotRegistered, PollSet, Reason, Registration, Storage, UnknownKey,
 };
-pub use wait::until::{
-    Retry, connect_until, poll_until, retry_until, wait_for, wait_readable, wait_writable,
-};
+#[cfg(feature = "std")]
+pub use wait::std_io::StdIoUntil;
+pub use wait::until::{Retry, Turn, Until, until};
 
 pub use rustix::event::PollFd;
 pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -16,7 +16,7 @@ use common::signals::under_fire;
 use common::{DEADLINE, STARTS, alone, dead_descriptor, open_descriptors};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use wouldblock::{
-    Deadline, Errno, Inline, Interest, Io, Key, PollSet, Readiness, Reason, Storage, UnknownKey,
+    Deadline, Inline, Interest, Io, Key, PollSet, Readiness, Reason, Storage, UnknownKey,
 };
 
 fn now() -> Deadline {
@@ -64,7 +64,7 @@ with_each_storage! {
     next_ready_passes_over_what_was_unregistered
     next_ready_does_not_take_a_newcomer_for_its_predecessor
     select_of_an_empty_set_waits_for_the_time_alone
-    poll_of_a_set_is_ended_by_a_signal_and_select_is_not
+    select_under_fire_of_signals_is_not_ended_by_one
     select_of_a_dead_descriptor_hands_it_out_as_invalid
     drain_gives_back_what_it_is_asked_for
     a_set_that_is_dropped_closes_its_descriptors
@@ -92,8 +92,8 @@ fn register_gives_a_key_that_finds_the_registration<S: Storage>() {
         assert_eq!((entry.key, *entry.data), (*key, i));
         assert_eq!(entry.interest, Interest::READABLE);
         assert_eq!(entry.fd.as_raw_fd(), ours.as_raw_fd());
-        let (fd, data) = set.get_mut(*key).unwrap();
-        assert_eq!(fd.as_raw_fd(), ours.as_raw_fd());
+        let (at, data) = set.get_mut(*key).unwrap();
+        assert_eq!(at.fd().as_raw_fd(), ours.as_raw_fd());
         *data += 100;
     }
     let mut all: Vec<_> = set.iter().map(|entry| (entry.key, *entry.data)).collect();
@@ -281,7 +281,7 @@ fn select_finds_what_is_ready_and_nothing_else<S: Storage>() {
         .iter()
         .map(|(ours, _)| set.register(ours, Interest::READABLE, ()).unwrap())
         .collect();
-    assert_eq!(set.poll(Some(Duration::ZERO)), Io::WouldBlock);
+    assert_eq!(set.select(Duration::ZERO), Io::WouldBlock);
     assert_eq!(set.next_ready(), None);
     for i in [3, 7, 19] {
         (&pairs[i].1).write_all(b"!").unwrap();
@@ -295,7 +295,7 @@ fn select_finds_what_is_ready_and_nothing_else<S: Storage>() {
     for i in [3, 19] {
         assert_eq!((&pairs[i].0).read(&mut [0; 8]).unwrap(), 1);
     }
-    assert_eq!(set.poll(None), Io::Ready(1));
+    assert_eq!(set.select(Deadline::never()), Io::Ready(1));
     assert_eq!(found(&mut set), [(keys[7], Readiness::READABLE)]);
 }
 
@@ -329,7 +329,7 @@ fn select_with_one_served_each_time_serves_all_in_turn<S: Storage>() {
         let answer = if round % 2 == 0 {
             set.select(soon())
         } else {
-            set.poll(None)
+            set.select(Deadline::never())
         };
         assert_eq!(answer, Io::Ready(5));
         let (key, _) = set.next_ready().unwrap();
@@ -383,18 +383,16 @@ fn select_of_an_empty_set_waits_for_the_time_alone<S: Storage>() {
         set.select(Deadline::after(Duration::from_millis(5))),
         Io::WouldBlock
     );
-    assert_eq!(set.poll(Some(Duration::from_millis(5))), Io::WouldBlock);
+    assert_eq!(set.select(Duration::from_millis(5)), Io::WouldBlock);
     assert!(start.elapsed() >= Duration::from_millis(10));
     assert_eq!(set.next_ready(), None);
 }
 
-fn poll_of_a_set_is_ended_by_a_signal_and_select_is_not<S: Storage>() {
+fn select_under_fire_of_signals_is_not_ended_by_one<S: Storage>() {
     under_fire(|| {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut set: PollSet<_, _, S> = PollSet::new();
         set.register(ours, Interest::READABLE, ()).unwrap();
-        assert_eq!(set.poll(Some(DEADLINE)), Io::Err(Errno::INTR));
-        assert_eq!(set.next_ready(), None);
         let start = Instant::now();
         let signals = common::signals::count();
         let deadline = Deadline::after(Duration::from_millis(50));
@@ -490,9 +488,9 @@ fn iter_mut_reaches_every_registration_once<S: Storage>() {
         .map(|(ours, _)| set.register(ours, Interest::READABLE, 0).unwrap())
         .collect();
     set.unregister(keys[2]).unwrap();
-    for (key, fd, data) in set.iter_mut() {
+    for (key, at, data) in set.iter_mut() {
         let i = keys.iter().position(|&known| known == key).unwrap();
-        assert_eq!(fd.as_raw_fd(), pairs[i].0.as_raw_fd());
+        assert_eq!(at.fd().as_raw_fd(), pairs[i].0.as_raw_fd());
         *data += i;
     }
     for (i, &key) in keys.iter().enumerate() {
@@ -839,7 +837,7 @@ impl<S: Storage> Model<S> {
     fn select(&mut self) {
         let answer = match self.random.below(2) {
             0 => self.set.select(now()),
-            _ => self.set.poll(Some(Duration::ZERO)),
+            _ => self.set.select(Duration::ZERO),
         };
         let ready = |sure| {
             let sockets = self

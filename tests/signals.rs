@@ -22,11 +22,10 @@ use common::signals::{Storm, count, shared_count};
 use common::{DEADLINE, assert_same_file, fill, pending_connect, pipe, tcp_pair, within_deadline};
 use wouldblock::{
     Address, AddressFamily, Deadline, Errno, Inline, Interest, Io, ModeGuard, PollSet, RecvFlags,
-    Retry, SendFlags, SocketAddrUnix, SocketType, accept, accept_from, connect, connect_until,
-    finish_connect, is_nonblocking, poll, poll_until, read, read_with, readv, ready, recv,
-    recv_fds, recv_from, recv_msg, recv_with, retry_until, send, send_all, send_fds, send_msg,
-    send_msg_all, send_msg_to, send_to, set_nonblocking, socket, socketpair, wait_for,
-    wait_readable, wait_writable, write, write_all, writev, writev_all,
+    Retry, SendFlags, SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect,
+    is_nonblocking, poll, read, read_with, readv, ready, recv, recv_fds, recv_from, recv_msg,
+    recv_with, send, send_all, send_fds, send_msg, send_msg_all, send_msg_to, send_to,
+    set_nonblocking, socket, socketpair, until, write, write_all, writev, writev_all,
 };
 
 /// How many signals a test meets before it is content.
@@ -176,8 +175,11 @@ fn copy(from: &[u8], into: &mut [u8]) -> usize {
 #[track_caller]
 fn wait_in_turn(turn: usize, fd: BorrowedFd<'_>, interest: Interest) {
     let answer = match turn % 3 {
-        0 => wait_for(fd, interest, soon()).map(drop),
-        1 => poll_until(&mut [interest.on(&fd)], soon()).map(drop),
+        0 => until(fd, soon()).ready(interest).map(drop),
+        1 => until(fd, soon()).turns(wouldblock::Op::Poll, |fd, turn| {
+            turn.wants = interest;
+            ready(fd, interest).map(drop)
+        }),
         _ => {
             let mut set: PollSet<_, (), Inline<1>> = PollSet::new();
             set.register(fd, interest, ()).unwrap();
@@ -196,7 +198,8 @@ fn by_one_of_the_waits(
     mut call: impl FnMut(BorrowedFd<'_>) -> Io,
 ) -> usize {
     if turn % 4 == 3 {
-        return retry_until(fd, op, soon(), call)
+        return until(fd, soon())
+            .retry(op, call)
             .into_result()
             .unwrap()
             .unwrap();
@@ -371,7 +374,7 @@ fn data_calls_on_a_datagram_pair_in_a_storm_lose_and_double_nothing() {
 }
 
 /// A full queue of a named receiver is no would-block, and no event says when it has
-/// room: of the waits, only `retry_until` knows what to do.
+/// room: of the waits, only `until` knows what to do.
 #[test]
 fn send_to_a_unix_name_in_a_storm_loses_and_doubles_nothing() {
     let directory = tempfile::tempdir().unwrap();
@@ -379,7 +382,7 @@ fn send_to_a_unix_name_in_a_storm_loses_and_doubles_nothing() {
     let theirs = UnixDatagram::bind(&path).unwrap();
     let name = SocketAddrUnix::new(path).unwrap();
     let retry = |fd: BorrowedFd<'_>, call: &dyn Fn(BorrowedFd<'_>) -> Io| {
-        retry_until(fd, Retry::SendToUnix, soon(), call)
+        until(fd, soon()).retry(Retry::SendToUnix, call)
     };
     let ours = UnixDatagram::unbound().unwrap();
     transfer_datagrams(
@@ -462,7 +465,7 @@ fn connections(listener: OwnedFd, family: AddressFamily, address: &impl Address)
         turn += 1;
         let client = socket(family, SocketType::STREAM, None).unwrap();
         let answer = if turn % 2 == 0 {
-            connect_until(&client, address, soon())
+            until(&client, soon()).connect(address)
         } else {
             let mut answer = connect(&client, address);
             while answer.is_would_block() {
@@ -478,7 +481,7 @@ fn connections(listener: OwnedFd, family: AddressFamily, address: &impl Address)
             Io::Ready(size_of_val(&turn))
         );
         let accepted = match turn % 3 {
-            0 => retry_until(&listener, Retry::Accept, soon(), |fd| accept(fd)),
+            0 => until(&listener, soon()).retry(Retry::Accept, |fd| accept(fd)),
             1 => {
                 wait_in_turn(turn, listener.as_fd(), Interest::READABLE);
                 accept(&listener)
@@ -491,7 +494,11 @@ fn connections(listener: OwnedFd, family: AddressFamily, address: &impl Address)
         let accepted = accepted.into_result().unwrap().unwrap();
         let mut bytes = turn.to_be_bytes().map(|byte| !byte);
         let receive = |fd: BorrowedFd<'_>| recv(fd, &mut bytes, NONE);
-        assert!(retry_until(&accepted, Retry::Recv, soon(), receive).is_ready());
+        assert!(
+            until(&accepted, soon())
+                .retry(Retry::Recv, receive)
+                .is_ready()
+        );
         assert_eq!(usize::from_be_bytes(bytes), turn);
         assert!(accept(&listener).is_would_block());
         if family == AddressFamily::INET {
@@ -567,13 +574,10 @@ fn other_calls_in_a_storm_answer_as_ever() {
 fn poll_in_a_storm_fails_with_eintr() {
     let _turn = my_turn();
     let (ours, _theirs) = UnixStream::pair().unwrap();
-    let mut set: PollSet<_, (), Inline<1>> = PollSet::new();
-    set.register(&ours, Interest::READABLE, ()).unwrap();
     in_a_storm(|| {
         let mut fds = [Interest::READABLE.on(&ours)];
         assert_eq!(poll(&mut fds, Some(DEADLINE)), Io::Err(Errno::INTR));
         assert_eq!(poll(&mut [], None), Io::Err(Errno::INTR));
-        assert_eq!(set.poll(Some(DEADLINE)), Io::Err(Errno::INTR));
     });
 }
 
@@ -590,23 +594,19 @@ fn selects<S: wouldblock::Storage>(fd: BorrowedFd<'_>, deadline: Deadline) -> Io
 }
 
 const WAITS: &[(&str, Wait)] = &[
-    ("poll_until", |fd, end| {
-        poll_until(&mut [Interest::READABLE.on(&fd)], end).map(drop)
+    ("until.ready", |fd, end| {
+        until(fd, end).ready(Interest::READABLE).map(drop)
     }),
-    ("wait_for", |fd, end| {
-        wait_for(fd, Interest::READABLE, end).map(drop)
-    }),
-    ("wait_readable", |fd, end| wait_readable(fd, end).map(drop)),
-    ("retry_until of recv", |fd, end| {
+    ("until.retry of recv", |fd, end| {
         let call = |fd: BorrowedFd<'_>| recv(fd, &mut [0], RecvFlags::PEEK);
-        retry_until(fd, Retry::Recv, end, call).map(drop)
+        until(fd, end).retry(Retry::Recv, call).map(drop)
     }),
-    ("retry_until of recv_msg", |fd, end| {
+    ("until.retry of recv_msg", |fd, end| {
         let call = |fd: BorrowedFd<'_>| {
             let mut byte = [0];
             recv_msg(fd, &mut [IoSliceMut::new(&mut byte)], RecvFlags::PEEK)
         };
-        retry_until(fd, Retry::Recv, end, call).map(drop)
+        until(fd, end).retry(Retry::Recv, call).map(drop)
     }),
     ("select of an inline set", selects::<Inline<3>>),
     #[cfg(feature = "alloc")]
@@ -647,20 +647,25 @@ fn waits_in_a_storm_are_never_early() {
             for (name, wait) in WAITS {
                 ends_on_time(name, time, |end| wait(ours.as_fd(), end));
             }
-            ends_on_time("nothing", time, |end| poll_until(&mut [], end).map(drop));
-            ends_on_time("wait_writable", time, |end| {
-                wait_writable(&full, end).map(drop)
+            ends_on_time("nothing", time, |end| {
+                let mut nobody: PollSet<OwnedFd, (), Inline<0>> = PollSet::new();
+                nobody.select(end).map(drop)
             });
-            ends_on_time("retry_until of send", time, |end| {
-                retry_until(&full, Retry::Send, end, |fd| send(fd, b"!", SEND)).map(drop)
+            ends_on_time("until.ready", time, |end| {
+                until(&full, end).ready(Interest::WRITABLE).map(drop)
+            });
+            ends_on_time("until.retry of send", time, |end| {
+                until(&full, end)
+                    .retry(Retry::Send, |fd| send(fd, b"!", SEND))
+                    .map(drop)
             });
             // Writable, and yet it would block.
-            ends_on_time("retry_until on a liar", time, |end| {
-                retry_until(&ours, Retry::Send, end, |_| Io::WouldBlock)
+            ends_on_time("until.retry on a liar", time, |end| {
+                until(&ours, end).retry(Retry::Send, |_| Io::WouldBlock)
             });
-            ends_on_time("retry_until in a shortage", time, |end| {
+            ends_on_time("until.retry in a shortage", time, |end| {
                 let shortage = |_: BorrowedFd<'_>| Io::Err(Errno::NOBUFS);
-                let answer = retry_until(&ours, Retry::Send, end, shortage);
+                let answer = until(&ours, end).retry(Retry::Send, shortage);
                 assert_eq!(answer, Io::<()>::Err(Errno::NOBUFS));
                 Io::WouldBlock
             });
@@ -670,14 +675,14 @@ fn waits_in_a_storm_are_never_early() {
 
 /// An attempt that stays under way needs a listener whose queue is full, each time.
 #[test]
-fn connect_until_in_a_storm_is_never_early() {
+fn connect_under_a_deadline_in_a_storm_is_never_early() {
     let _turn = my_turn();
     let pending = pending_connect();
     in_a_storm(|| {
         for time in TIMES {
             let client = common::tcp_socket();
-            ends_on_time("connect_until", time, |end| {
-                connect_until(&client, &pending.address, end)
+            ends_on_time("until.connect", time, |end| {
+                until(&client, end).connect(&pending.address)
             });
             assert!(finish_connect(&client).is_would_block());
         }

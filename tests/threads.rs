@@ -18,8 +18,8 @@ use std::thread;
 use common::{DEADLINE, pipe, tcp_pair, within_deadline};
 use wouldblock::{
     Deadline, Inline, Interest, Io, ModeGuard, PollSet, Readiness, RecvFlags, Retry, SendFlags,
-    accept, accept_from, is_nonblocking, poll_until, read, recv, recv_from, recv_msg, retry_until,
-    send, send_all, set_nonblocking, wait_for, wait_readable, write, write_all, writev, writev_all,
+    accept, accept_from, is_nonblocking, poll, read, recv, recv_from, recv_msg, send, send_all,
+    set_nonblocking, until, write, write_all, writev, writev_all,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -116,16 +116,14 @@ fn two_readers_of_a_stream_share_every_byte_once() {
             let bytes: Vec<u8> = (0..WORDS).flat_map(u32::to_be_bytes).collect();
             for chunk in bytes.chunks(4000) {
                 let mut rest = chunk;
-                done(retry_until(&theirs, Retry::Send, soon(), |fd| {
-                    send_all(fd, &mut rest, SEND)
-                }));
+                done(until(&theirs, soon()).retry(Retry::Send, |fd| send_all(fd, &mut rest, SEND)));
             }
         });
         let words = together(2, |reader| {
             let mut words = Vec::new();
             let mut buf = [0; 400];
             loop {
-                let n = done(retry_until(&ours, Retry::Recv, soon(), |fd| match reader {
+                let n = done(until(&ours, soon()).retry(Retry::Recv, |fd| match reader {
                     0 => recv(fd, &mut buf, NONE),
                     _ => read(fd, &mut buf),
                 }));
@@ -157,17 +155,14 @@ fn two_readers_of_a_tcp_stream_share_every_byte_once() {
         let writer = thread::spawn(move || {
             let bytes: Vec<u8> = (0..=255).cycle().take(256 * EACH).collect();
             let mut rest = &bytes[..];
-            done(retry_until(&theirs, Retry::Send, soon(), |fd| {
-                send_all(fd, &mut rest, SEND)
-            }));
+            done(until(&theirs, soon()).retry(Retry::Send, |fd| send_all(fd, &mut rest, SEND)));
         });
         let counts = together(2, |_| {
             let mut counts = [0; 256];
             let mut buf = [0; 1000];
             loop {
-                let n = done(retry_until(&ours, Retry::Recv, soon(), |fd| {
-                    recv(fd, &mut buf, NONE)
-                }));
+                let n =
+                    done(until(&ours, soon()).retry(Retry::Recv, |fd| recv(fd, &mut buf, NONE)));
                 if n == 0 {
                     return counts;
                 }
@@ -206,7 +201,7 @@ fn two_readers_of_datagrams_get_each_whole_and_once() {
                 let bytes = datagram(number);
                 let call = |fd: BorrowedFd<'_>| send(fd, &bytes, SEND);
                 assert_eq!(
-                    done(retry_until(&theirs, Retry::Send, soon(), call)),
+                    done(until(&theirs, soon()).retry(Retry::Send, call)),
                     bytes.len()
                 );
             }
@@ -224,7 +219,7 @@ fn two_readers_of_datagrams_get_each_whole_and_once() {
                         recv_msg(fd, bufs, NONE).map(|message| message.bytes)
                     }
                 };
-                let n = done(retry_until(&ours, Retry::Recv, soon(), call));
+                let n = done(until(&ours, soon()).retry(Retry::Recv, call));
                 let number = u32::from_be_bytes(buf[..4].try_into().unwrap());
                 assert!(buf[..n] == datagram(number), "datagram {number} is torn");
                 if number == END {
@@ -251,7 +246,7 @@ fn from_two_writers(write: impl Fn(usize, BorrowedFd<'_>) + Sync) -> Vec<u8> {
             let mut buf = [0; 10_000];
             loop {
                 let call = |fd: BorrowedFd<'_>| read(fd, &mut buf);
-                match done(retry_until(&reader, Retry::Read, soon(), call)) {
+                match done(until(&reader, soon()).retry(Retry::Read, call)) {
                     0 => return all,
                     n => all.extend_from_slice(&buf[..n]),
                 }
@@ -285,7 +280,7 @@ fn two_writers_of_short_records_to_a_pipe_tear_none() {
         let all = from_two_writers(|writer, fd| {
             for number in 0..EACH {
                 let bytes = record(writer, number);
-                let n = done(retry_until(fd, Retry::Write, soon(), |fd| {
+                let n = done(until(fd, soon()).retry(Retry::Write, |fd| {
                     let (head, tail) = bytes.split_at(bytes.len() / 2);
                     match number % 3 {
                         0 => writev(fd, &[IoSlice::new(head), IoSlice::new(tail)]),
@@ -324,12 +319,12 @@ fn two_writers_of_long_blocks_to_a_pipe_lose_and_double_nothing() {
                 let (head, tail) = block.split_at(BLOCK / 3);
                 let mut bufs = [IoSlice::new(head), IoSlice::new(tail)];
                 let mut bufs = &mut bufs[..];
-                done(retry_until(fd, Retry::Write, soon(), |fd| {
-                    match number % 2 {
+                done(
+                    until(fd, soon()).retry(Retry::Write, |fd| match number % 2 {
                         0 => write_all(fd, &mut rest),
                         _ => writev_all(fd, &mut bufs),
-                    }
-                }));
+                    }),
+                );
             }
         });
         let (ones, others): (Vec<u8>, Vec<u8>) = all.iter().partition(|&&byte| byte < 0x80);
@@ -346,11 +341,13 @@ type Wait = fn(BorrowedFd<'_>, Interest) -> Io<Readiness>;
 
 /// Every wait that says what it found.
 const WAITS: [(&str, Wait); 3] = [
-    ("poll_until", |fd, interest| {
+    ("poll", |fd, interest| {
         let mut fds = [interest.on(&fd)];
-        poll_until(&mut fds, soon()).map(|_| Readiness::from(&fds[0]))
+        poll(&mut fds, Some(DEADLINE)).map(|_| Readiness::from(&fds[0]))
     }),
-    ("wait_for", |fd, interest| wait_for(fd, interest, soon())),
+    ("until.ready", |fd, interest| {
+        until(fd, soon()).ready(interest)
+    }),
     ("select", |fd, interest| {
         let mut set: PollSet<_, (), Inline<1>> = PollSet::new();
         set.register(fd, interest, ()).unwrap();
@@ -540,7 +537,7 @@ fn threads_that_wait_for_each_other_never_miss_a_wake_up() {
                 }
                 let receive = |fd: BorrowedFd<'_>| recv(fd, &mut buf, NONE);
                 if round % 4 == 0 {
-                    let answer = retry_until(ends[i], Retry::Recv, soon(), receive);
+                    let answer = until(ends[i], soon()).retry(Retry::Recv, receive);
                     assert_eq!(answer, Io::Ready(1));
                 } else {
                     let (name, wait) = WAITS[round % WAITS.len()];
@@ -577,16 +574,17 @@ fn threads_that_accept_on_one_listener_share_every_connection_once() {
         let numbers = together(ACCEPTORS, |i| {
             let mut numbers = Vec::new();
             loop {
-                let accepted = done(retry_until(&listener, Retry::Accept, soon(), |fd| {
-                    match i % 2 {
-                        0 => accept(fd),
-                        _ => accept_from(fd).map(|(fd, _)| fd),
-                    }
-                }));
+                let accepted =
+                    done(
+                        until(&listener, soon()).retry(Retry::Accept, |fd| match i % 2 {
+                            0 => accept(fd),
+                            _ => accept_from(fd).map(|(fd, _)| fd),
+                        }),
+                    );
                 assert_eq!(is_nonblocking(&accepted), Ok(true));
                 let mut buf = [0; 8];
                 let receive = |fd: BorrowedFd<'_>| recv(fd, &mut buf, NONE);
-                let n = done(retry_until(&accepted, Retry::Recv, soon(), receive));
+                let n = done(until(&accepted, soon()).retry(Retry::Recv, receive));
                 assert_eq!(n, 4);
                 match u32::from_be_bytes(buf[..4].try_into().unwrap()) {
                     END => return numbers,
@@ -611,7 +609,11 @@ fn accept_by_several_threads_at_once_gives_one_the_connection() {
             let client = TcpStream::connect(address).unwrap();
             let woken = Barrier::new(3);
             let answers = together(3, |_| {
-                assert!(wait_readable(&listener, soon()).is_ready());
+                assert!(
+                    until(&listener, soon())
+                        .ready(Interest::READABLE)
+                        .is_ready()
+                );
                 // Who comes late would find nothing to wait for.
                 woken.wait();
                 let answer = accept(&listener);
@@ -654,7 +656,7 @@ fn reader_with_dontwait_beside_mode_changes_never_sleeps() {
                 // It would sleep for ever.
                 assert_eq!(recv(&ours, &mut buf, RecvFlags::DONTWAIT), Io::WouldBlock);
                 assert_eq!(send(&theirs, &word, SEND), Io::Ready(4));
-                let readiness = wait_readable(&ours, soon());
+                let readiness = until(&ours, soon()).ready(Interest::READABLE);
                 assert_eq!(readiness, Io::Ready(Readiness::READABLE));
                 assert_eq!(recv(&ours, &mut buf, RecvFlags::DONTWAIT), Io::Ready(4));
                 assert_eq!(buf[..4], word);

@@ -19,10 +19,9 @@ use common::{
     within_deadline,
 };
 use wouldblock::{
-    AddressFamily, Deadline, Errno, Inline, Interest, Io, NonBlocking, Outcome, PollFd, PollSet,
-    Readiness, RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, connect_until,
-    finish_connect, poll_until, recv, retry_until, send, send_to, set_nonblocking, socket,
-    wait_for, wait_readable, wait_writable, write,
+    AddressFamily, Deadline, Errno, Inline, Interest, Io, NonBlocking, Outcome, PollSet, Readiness,
+    RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, finish_connect, recv, send,
+    send_to, set_nonblocking, socket, until, write,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -39,6 +38,11 @@ fn unix_pair() -> (UnixStream, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     set_nonblocking(&ours, true).unwrap();
     (ours, theirs)
+}
+
+/// A set of nothing, which waits for the time alone.
+fn nobody() -> PollSet<UnixStream, (), Inline<0>> {
+    PollSet::new()
 }
 
 /// Makes a call that has to last for `time`; returns by how much more it took.
@@ -110,16 +114,22 @@ fn waits_as_methods_are_the_functions() {
     let (ours, mut theirs) = unix_pair();
     let ours = NonBlocking::new(ours).unwrap();
     lateness(millis(3), |end| {
-        assert_eq!(ours.wait_for(Interest::READABLE, end), Io::WouldBlock);
+        assert_eq!(ours.until(end).ready(Interest::READABLE), Io::WouldBlock);
     });
     lateness(millis(3), |end| {
-        assert_eq!(ours.wait_readable(end), Io::WouldBlock);
+        assert_eq!(ours.until(end).recv(&mut [0; 8], NONE), Io::WouldBlock);
     });
-    assert_eq!(ours.wait_writable(soon()), Io::Ready(Readiness::WRITABLE));
+    assert_eq!(
+        ours.until(soon()).ready(Interest::WRITABLE),
+        Io::Ready(Readiness::WRITABLE)
+    );
     theirs.write_all(b"!").unwrap();
-    assert_eq!(ours.wait_readable(soon()), Io::Ready(Readiness::READABLE));
+    assert_eq!(
+        ours.until(soon()).ready(Interest::READABLE),
+        Io::Ready(Readiness::READABLE)
+    );
     let both = Interest::READABLE | Interest::WRITABLE;
-    let readiness = ours.wait_for(both, soon()).ready().unwrap();
+    let readiness = ours.until(soon()).ready(both).ready().unwrap();
     assert!(readiness.is_readable() && readiness.is_writable());
 }
 
@@ -127,14 +137,20 @@ fn waits_as_methods_are_the_functions() {
 fn waits_whose_deadline_has_passed_ask_once_and_end() {
     let now = Deadline::after(Duration::ZERO);
     let (ours, mut theirs) = unix_pair();
-    assert_eq!(wait_readable(&ours, now), Io::WouldBlock);
-    assert_eq!(poll_until(&mut [], now), Io::WouldBlock);
-    let receive = || retry_until(&ours, Retry::Recv, now, |fd| recv(fd, &mut [0; 8], NONE));
+    assert_eq!(until(&ours, now).ready(Interest::READABLE), Io::WouldBlock);
+    assert_eq!(nobody().select(now), Io::WouldBlock);
+    let receive = || until(&ours, now).retry(Retry::Recv, |fd| recv(fd, &mut [0; 8], NONE));
     assert_eq!(receive(), Io::WouldBlock);
     theirs.write_all(b"!").unwrap();
-    assert_eq!(wait_readable(&ours, now), Io::Ready(Readiness::READABLE));
+    assert_eq!(
+        until(&ours, now).ready(Interest::READABLE),
+        Io::Ready(Readiness::READABLE)
+    );
     assert_eq!(receive(), Io::Ready(1));
-    assert_eq!(wait_writable(&ours, now), Io::Ready(Readiness::WRITABLE));
+    assert_eq!(
+        until(&ours, now).ready(Interest::WRITABLE),
+        Io::Ready(Readiness::WRITABLE)
+    );
 }
 
 // ---- the end of a wait, measured ----
@@ -209,15 +225,17 @@ fn ends_on_its_deadline(name: &str, mut wait: impl FnMut(Deadline)) {
 fn waits_in_a_storm_of_signals_end_on_their_deadline() {
     thread::scope(|scope| {
         scope.spawn(|| {
-            ends_on_its_deadline("poll_until", |end| {
-                assert_eq!(poll_until(&mut [], end), Io::WouldBlock);
+            let (ours, _theirs) = unix_pair();
+            ends_on_its_deadline("ready", |end| {
+                let answer = until(&ours, end).ready(Interest::READABLE);
+                assert_eq!(answer, Io::WouldBlock);
             });
         });
         scope.spawn(|| {
             let (ours, _theirs) = unix_pair();
-            ends_on_its_deadline("retry_until", |end| {
+            ends_on_its_deadline("retry", |end| {
                 let call = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], NONE);
-                assert_eq!(retry_until(&ours, Retry::Recv, end, call), Io::WouldBlock);
+                assert_eq!(until(&ours, end).retry(Retry::Recv, call), Io::WouldBlock);
             });
         });
         scope.spawn(|| {
@@ -231,16 +249,16 @@ fn waits_in_a_storm_of_signals_end_on_their_deadline() {
         scope.spawn(|| {
             // Writable, and yet it would block: the wait sleeps on a timer.
             let (ours, _theirs) = unix_pair();
-            ends_on_its_deadline("retry_until on a liar", |end| {
+            ends_on_its_deadline("retry on a liar", |end| {
                 let call = |_: BorrowedFd<'_>| Io::<()>::WouldBlock;
-                assert_eq!(retry_until(&ours, Retry::Send, end, call), Io::WouldBlock);
+                assert_eq!(until(&ours, end).retry(Retry::Send, call), Io::WouldBlock);
             });
         });
         scope.spawn(|| {
             let (ours, _theirs) = unix_pair();
-            ends_on_its_deadline("retry_until in a shortage", |end| {
+            ends_on_its_deadline("retry in a shortage", |end| {
                 let call = |_: BorrowedFd<'_>| Io::<()>::Err(Errno::NOBUFS);
-                let answer = retry_until(&ours, Retry::Send, end, call);
+                let answer = until(&ours, end).retry(Retry::Send, call);
                 assert_eq!(answer, Io::Err(Errno::NOBUFS));
             });
         });
@@ -256,14 +274,17 @@ fn waits_under_fire_of_signals_are_never_early_and_find_what_comes() {
             while common::signals::count() == before && !end.has_passed() {
                 let (ours, mut theirs) = unix_pair();
                 lateness(time, |end| {
-                    assert_eq!(wait_for(&ours, Interest::READABLE, end), Io::WouldBlock);
+                    assert_eq!(until(&ours, end).ready(Interest::READABLE), Io::WouldBlock);
                 });
                 lateness(time, |end| {
                     let call = |_: BorrowedFd<'_>| Io::<()>::WouldBlock;
-                    assert_eq!(retry_until(&ours, Retry::Send, end, call), Io::WouldBlock);
+                    assert_eq!(until(&ours, end).retry(Retry::Send, call), Io::WouldBlock);
                 });
                 theirs.write_all(b"!").unwrap();
-                assert_eq!(wait_readable(&ours, soon()), Io::Ready(Readiness::READABLE));
+                assert_eq!(
+                    until(&ours, soon()).ready(Interest::READABLE),
+                    Io::Ready(Readiness::READABLE)
+                );
             }
         });
     }
@@ -279,7 +300,7 @@ fn pauses_in_a_dense_storm_of_signals_are_not_late() {
     let (ours, _theirs) = unix_pair();
     let mut made = Vec::new();
     let mut best = Duration::MAX;
-    let answer = retry_until(&ours, Retry::Send, soon(), |_| {
+    let answer = until(&ours, soon()).retry(Retry::Send, |_| {
         made.push(Instant::now());
         // The pauses before were shorter.
         if let [_, _, _, _, _, _, .., before, now] = made[..] {
@@ -309,7 +330,7 @@ fn wait_for_ever_under_fire_of_signals_ends_with_the_data() {
     });
     let answer = under_fire(move || {
         let before = common::signals::count();
-        retry_until(&ours, Retry::Recv, Deadline::never(), |fd| {
+        until(&ours, Deadline::never()).retry(Retry::Recv, |fd| {
             let answer = recv(fd, &mut [0; 8], NONE);
             if answer.is_would_block() {
                 // The data comes only after some signals have.
@@ -359,18 +380,15 @@ fn uses_no_cpu_to_speak_of(
 }
 
 #[test]
-fn wait_on_idle_descriptors_uses_no_cpu_to_speak_of() {
-    let (fds, _peer) = idle(1024);
-    for count in [1, 64, 1024] {
-        let mut entries: Vec<PollFd<'_>> = fds[..count]
-            .iter()
-            .map(|fd| Interest::READABLE.on(fd))
-            .collect();
-        let what = format!("poll_until on {count}");
-        uses_no_cpu_to_speak_of(&what, idle_time(), millis(10), |end| {
-            assert_eq!(poll_until(&mut entries, end), Io::WouldBlock);
-        });
-    }
+fn until_on_an_idle_descriptor_uses_no_cpu_to_speak_of() {
+    let (ours, _theirs) = unix_pair();
+    uses_no_cpu_to_speak_of("ready", idle_time(), millis(10), |end| {
+        let answer = until(&ours, end).ready(Interest::READABLE);
+        assert_eq!(answer, Io::WouldBlock);
+    });
+    uses_no_cpu_to_speak_of("recv", idle_time(), millis(10), |end| {
+        assert_eq!(until(&ours, end).recv(&mut [0; 8], NONE), Io::WouldBlock);
+    });
 }
 
 #[test]
@@ -406,7 +424,7 @@ mod leaks {
         let mut calls = 0;
         uses_no_cpu_to_speak_of(what, Duration::from_secs(2), millis(20), |end| {
             calls = 0;
-            let answer = retry_until(&fd, op, end, |fd| {
+            let answer = until(&fd, end).retry(op, |fd| {
                 calls += 1;
                 call(fd)
             });
@@ -439,7 +457,7 @@ mod leaks {
         send(&ours, b"?", SendFlags::empty()).ready().unwrap();
         let receive = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], NONE);
         // The refusal is an error once; what stays in the queue is not.
-        let refused = retry_until(&ours, Retry::Recv, soon(), receive);
+        let refused = until(&ours, soon()).retry(Retry::Recv, receive);
         assert_eq!(refused, Io::Err(Errno::CONNREFUSED));
         does_not_spin("error queue", &ours, Retry::Recv, receive);
     }
@@ -450,7 +468,7 @@ mod leaks {
         set_option(&ours, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 0);
         theirs.write_all(b"all").unwrap();
         let peek = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], RecvFlags::PEEK);
-        assert_eq!(retry_until(&ours, Retry::Recv, soon(), peek), Io::Ready(3));
+        assert_eq!(until(&ours, soon()).retry(Retry::Recv, peek), Io::Ready(3));
         does_not_spin("peek offset", &ours, Retry::Recv, peek);
     }
 
@@ -463,7 +481,7 @@ mod leaks {
         // It polls as not writable, but the call is made first.
         let some = |fd: BorrowedFd<'_>| write(fd, &[0; 100]);
         assert_eq!(
-            retry_until(&writer, Retry::Write, soon(), some),
+            until(&writer, soon()).retry(Retry::Write, some),
             Io::Ready(100)
         );
         let all = |fd: BorrowedFd<'_>| write(fd, &[0; 4096]);
@@ -478,13 +496,13 @@ fn retry_with_data_there_makes_one_call_and_does_not_ask_poll() {
     let (ours, mut theirs) = unix_pair();
     theirs.write_all(b"data").unwrap();
     let mut calls = 0;
-    let answer = retry_until(&ours, Retry::Recv, Deadline::never(), |fd| {
+    let answer = until(&ours, Deadline::never()).retry(Retry::Recv, |fd| {
         calls += 1;
         recv(fd, &mut [0; 8], NONE)
     });
     assert_eq!((answer, calls), (Io::Ready(4), 1));
     // Poll would have called this one invalid.
-    let answer = retry_until(dead_descriptor(), Retry::Recv, soon(), |_| Io::Ready(7));
+    let answer = until(dead_descriptor(), soon()).retry(Retry::Recv, |_| Io::Ready(7));
     assert_eq!(answer, Io::Ready(7));
 }
 
@@ -497,9 +515,9 @@ fn retry_with_data_there_is_one_system_call_by_strace() {
         let deadline = soon();
         rustix::fs::access("/begin", rustix::fs::Access::EXISTS).unwrap_err();
         let receive = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], NONE);
-        let first = retry_until(&ours, Retry::Recv, deadline, receive);
+        let first = until(&ours, deadline).retry(Retry::Recv, receive);
         rustix::fs::access("/middle", rustix::fs::Access::EXISTS).unwrap_err();
-        let second = retry_until(&ours, Retry::Recv, Deadline::after(millis(1)), receive);
+        let second = until(&ours, Deadline::after(millis(1))).retry(Retry::Recv, receive);
         rustix::fs::access("/end", rustix::fs::Access::EXISTS).unwrap_err();
         assert_eq!((first, second), (Io::Ready(4), Io::WouldBlock));
         return;
@@ -565,7 +583,7 @@ fn retry_after_spurious_readiness_goes_on_and_succeeds() {
     theirs.write_all(b"!").unwrap();
     for lies in 0..8 {
         let mut calls = 0;
-        let answer = retry_until(&ours, Retry::Recv, soon(), |fd| {
+        let answer = until(&ours, soon()).retry(Retry::Recv, |fd| {
             calls += 1;
             if calls <= lies {
                 return Io::WouldBlock;
@@ -590,7 +608,7 @@ fn retry_after_lies_waits_for_the_event_again() {
         theirs
     });
     let mut calls = 0;
-    let answer = retry_until(&ours, Retry::Recv, soon(), |fd| {
+    let answer = until(&ours, soon()).retry(Retry::Recv, |fd| {
         calls += 1;
         if calls < 3 {
             return Io::WouldBlock;
@@ -619,7 +637,7 @@ fn retry_while_another_thread_steals_the_data_loses_none() {
                 loop {
                     let mut buf = [0; 8];
                     let answer =
-                        retry_until(&ours, Retry::Recv, soon(), |fd| recv(fd, &mut buf, NONE));
+                        until(&ours, soon()).retry(Retry::Recv, |fd| recv(fd, &mut buf, NONE));
                     match answer.ready().expect("a message, or the end") {
                         1 => taken.fetch_add(1, Ordering::Relaxed),
                         _ => return,
@@ -645,14 +663,15 @@ fn waits_end_when_the_peer_hangs_up() {
         told.recv().unwrap();
         drop(theirs);
     });
-    let answer = retry_until(&ours, Retry::Recv, soon(), |fd| {
+    let answer = until(&ours, soon()).retry(Retry::Recv, |fd| {
         let answer = recv(fd, &mut [0; 8], NONE);
         let _ = tell.send(());
         answer
     });
     assert_eq!(answer, Io::Ready(0));
     peer.join().unwrap();
-    let readiness = wait_for(&ours, Interest::READABLE, Deadline::never())
+    let readiness = until(&ours, Deadline::never())
+        .ready(Interest::READABLE)
         .ready()
         .unwrap();
     assert!(readiness.is_readable(), "{readiness:?}");
@@ -661,50 +680,60 @@ fn waits_end_when_the_peer_hangs_up() {
     let writer = NonBlocking::new(writer).unwrap();
     fill(|buf| writer.write(buf));
     assert_eq!(
-        writer.wait_writable(Deadline::after(millis(1))),
+        writer.until(millis(1)).ready(Interest::WRITABLE),
         Io::WouldBlock
     );
     drop(reader);
-    let answer = writer.retry_until(Retry::Write, soon(), |writer| writer.write(b"?"));
+    let answer = writer.until(soon()).write(b"?");
     assert_eq!(answer, Io::Err(Errno::PIPE));
-    assert!(writer.wait_writable(soon()).ready().unwrap().is_writable());
+    assert!(
+        writer
+            .until(soon())
+            .ready(Interest::WRITABLE)
+            .ready()
+            .unwrap()
+            .is_writable()
+    );
 }
 
 #[test]
 fn waits_on_a_dead_descriptor_fail_with_ebadf() {
     let dead = dead_descriptor();
-    assert_eq!(wait_readable(dead, soon()), Io::Err(Errno::BADF));
-    assert_eq!(wait_writable(dead, Deadline::never()), Io::Err(Errno::BADF));
+    assert_eq!(
+        until(dead, soon()).ready(Interest::READABLE),
+        Io::Err(Errno::BADF)
+    );
+    assert_eq!(
+        until(dead, Deadline::never()).ready(Interest::WRITABLE),
+        Io::Err(Errno::BADF)
+    );
     let mut calls = 0;
-    let answer = retry_until(dead, Retry::Recv, soon(), |_| {
+    let answer = until(dead, soon()).retry(Retry::Recv, |_| {
         calls += 1;
         Io::<()>::WouldBlock
     });
     assert_eq!((answer, calls), (Io::Err(Errno::BADF), 1));
-    let answer = retry_until(dead, Retry::Recv, soon(), |fd| recv(fd, &mut [0; 8], NONE));
+    let answer = until(dead, soon()).retry(Retry::Recv, |fd| recv(fd, &mut [0; 8], NONE));
     assert_eq!(answer, Io::Err(Errno::BADF));
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    assert_eq!(connect_until(dead, &nowhere, soon()), Io::Err(Errno::BADF));
+    assert_eq!(until(dead, soon()).connect(&nowhere), Io::Err(Errno::BADF));
 }
 
 #[test]
-fn poll_until_data_from_another_thread_ends_with_it() {
+fn until_data_comes_from_another_thread_ends_with_it() {
     let answers = within_deadline(|| {
         let (ours, mut theirs) = unix_pair();
-        let (idle, _peer) = unix_pair();
         let writer = thread::spawn(move || {
             theirs.write_all(b"!").unwrap();
             theirs
         });
-        let mut fds = [Interest::READABLE.on(&idle), Interest::READABLE.on(&ours)];
-        let answer = poll_until(&mut fds, Deadline::never());
-        let which = fds.each_ref().map(|fd| Readiness::from(fd).is_readable());
-        let one = wait_for(&ours, Interest::READABLE, Deadline::never());
+        let ours = until(&ours, Deadline::never());
+        let ready = ours.ready(Interest::READABLE);
+        let received = ours.recv(&mut [0; 8], NONE);
         writer.join().unwrap();
-        (answer, which, one)
+        (ready, received)
     });
-    let expected = (Io::Ready(1), [false, true], Io::Ready(Readiness::READABLE));
-    assert_eq!(answers, expected);
+    assert_eq!(answers, (Io::Ready(Readiness::READABLE), Io::Ready(1)));
 }
 
 // ---- outcomes for which no event comes ----
@@ -713,7 +742,7 @@ fn poll_until_data_from_another_thread_ends_with_it() {
 fn scripted(answers: &[Io<u8>], op: Retry, end: Deadline) -> (Io<u8>, Vec<Instant>) {
     let (ours, _theirs) = unix_pair();
     let mut made = Vec::new();
-    let answer = retry_until(&ours, op, end, |_| {
+    let answer = until(&ours, end).retry(op, |_| {
         let answer = answers[made.len().min(answers.len() - 1)];
         made.push(Instant::now());
         answer
@@ -738,7 +767,7 @@ fn retry_for_ever_in_a_shortage_pauses_and_goes_on() {
     let (ours, _theirs) = unix_pair();
     let mut calls = 0;
     lateness(millis(1 + 2 + 4 + 8 + 16 + 32 + 64), |_| {
-        let answer = retry_until(&ours, Retry::Send, Deadline::never(), |fd| {
+        let answer = until(&ours, Deadline::never()).retry(Retry::Send, |fd| {
             calls += 1;
             match calls {
                 1..=7 => Io::Err(Errno::NOBUFS),
@@ -839,7 +868,7 @@ fn retry_to_a_full_named_queue_goes_on_when_it_is_drained() {
         theirs
     });
     let mut calls = 0;
-    let answer = retry_until(&ours, Retry::SendToUnix, soon(), |fd| {
+    let answer = until(&ours, soon()).retry(Retry::SendToUnix, |fd| {
         calls += 1;
         if calls == 3 {
             tell.send(()).unwrap();
@@ -857,7 +886,7 @@ fn retry_to_a_full_named_queue_that_stays_full_ends_with_eagain() {
     let directory = tempfile::tempdir().unwrap();
     let (ours, name, _theirs) = full_queue(directory.path());
     uses_no_cpu_to_speak_of("full queue", Duration::from_secs(1), millis(20), |end| {
-        let answer = retry_until(&ours, Retry::SendToUnix, end, |fd| {
+        let answer = until(&ours, end).retry(Retry::SendToUnix, |fd| {
             send_to(fd, b"one", SendFlags::empty(), &name)
         });
         assert_eq!(answer, Io::Err(Errno::AGAIN));
@@ -878,7 +907,9 @@ fn retry_of_accept_without_a_descriptor_left_recovers() {
             hoard.push(fd);
         }
         uses_no_cpu_to_speak_of("accept", millis(300), millis(20), |end| {
-            let answer = retry_until(&listener, Retry::Accept, end, |fd| accept(fd)).map(drop);
+            let answer = until(&listener, end)
+                .retry(Retry::Accept, |fd| accept(fd))
+                .map(drop);
             assert_eq!(answer, Io::Err(Errno::MFILE));
         });
         let (tell, told) = mpsc::channel();
@@ -888,7 +919,7 @@ fn retry_of_accept_without_a_descriptor_left_recovers() {
                 hoard.pop();
             });
             let mut calls = 0;
-            let answer = retry_until(&listener, Retry::Accept, soon(), |fd| {
+            let answer = until(&listener, soon()).retry(Retry::Accept, |fd| {
                 calls += 1;
                 if calls == 3 {
                     tell.send(()).unwrap();
@@ -907,11 +938,11 @@ fn retry_of_accept_without_a_descriptor_left_recovers() {
 // ---- connections ----
 
 #[test]
-fn connect_until_a_listener_accepts_is_ready() {
+fn connect_under_a_deadline_a_listener_accepts_is_ready() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let fd = tcp_socket();
     let address = listener.local_addr().unwrap();
-    assert_eq!(connect_until(&fd, &address, soon()), Io::Ready(()));
+    assert_eq!(until(&fd, soon()).connect(&address), Io::Ready(()));
     assert_eq!(finish_connect(&fd), Io::Ready(()));
 
     let directory = tempfile::tempdir().unwrap();
@@ -920,18 +951,18 @@ fn connect_until_a_listener_accepts_is_ready() {
     let fd = NonBlocking::new(socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap());
     let name = SocketAddrUnix::new(name).unwrap();
     assert_eq!(
-        fd.unwrap().connect_until(&name, Deadline::never()),
+        fd.unwrap().until(Deadline::never()).connect(&name),
         Io::Ready(())
     );
 }
 
 #[test]
-fn connect_until_nobody_listens_fails_with_the_reason() {
+fn connect_under_a_deadline_nobody_listens_fails_with_the_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let _none_starts = common::STARTS.read();
     drop(listener);
-    let answer = connect_until(tcp_socket(), &address, soon());
+    let answer = until(tcp_socket(), soon()).connect(&address);
     assert_eq!(answer, Io::Err(Errno::CONNREFUSED));
 }
 
@@ -939,17 +970,20 @@ fn connect_until_nobody_listens_fails_with_the_reason() {
 /// is repeated after a second.
 #[cfg(target_os = "linux")]
 #[test]
-fn connect_until_the_deadline_would_block_and_can_be_finished_later() {
+fn connect_under_a_deadline_the_deadline_would_block_and_can_be_finished_later() {
     let full = common::pending_connect();
     drop(full.socket);
     let pending = tcp_socket();
     let start = Instant::now();
-    let answer = connect_until(&pending, &full.address, Deadline::after(millis(50)));
+    let answer = until(&pending, Deadline::after(millis(50))).connect(&full.address);
     assert_eq!(answer, Io::WouldBlock);
     assert!(start.elapsed() >= millis(50));
     assert_eq!(finish_connect(&pending), Io::WouldBlock);
     while accept(&full.listener).is_ready() {}
-    let readiness = wait_writable(&pending, soon()).ready().unwrap();
+    let readiness = until(&pending, soon())
+        .ready(Interest::WRITABLE)
+        .ready()
+        .unwrap();
     assert!(!readiness.is_error(), "{readiness:?}");
     assert_eq!(finish_connect(&pending), Io::Ready(()));
 }
@@ -957,7 +991,7 @@ fn connect_until_the_deadline_would_block_and_can_be_finished_later() {
 /// What this system answers; see the table of `connect`.
 #[cfg(target_os = "linux")]
 #[test]
-fn connect_until_a_full_unix_backlog_has_room_fails_at_once() {
+fn connect_under_a_deadline_a_full_unix_backlog_has_room_fails_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let name = SocketAddrUnix::new(directory.path().join("socket")).unwrap();
     let unix_socket = || socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
@@ -968,7 +1002,7 @@ fn connect_until_a_full_unix_backlog_has_room_fails_at_once() {
     let start = Instant::now();
     let errno = loop {
         let fd = unix_socket();
-        match connect_until(&fd, &name, soon()) {
+        match until(&fd, soon()).connect(&name) {
             Io::Ready(()) => connected.push(fd),
             other => break other.err().unwrap(),
         }

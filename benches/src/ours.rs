@@ -5,7 +5,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{SocketAddrAny, SocketAddrUnix, SocketAddrV4};
-use wouldblock::{Growable, Interest, Io, PollSet, RecvFlags, SendFlags};
+use wouldblock::{Deadline, Growable, Interest, Io, PollSet, RecvFlags, SendFlags};
 
 use std::cell::RefCell;
 
@@ -143,7 +143,7 @@ pub fn set_nonblocking(fd: &OwnedFd, _: &mut [u8]) -> u64 {
 #[inline(never)]
 pub fn poll_set(set: &RefCell<PollSet<OwnedFd, usize, Growable>>, _: &mut [u8]) -> u64 {
     let mut set = set.borrow_mut();
-    match set.poll(None) {
+    match set.select(Deadline::never()) {
         Io::Ready(_) => {}
         Io::WouldBlock => return WOULD_BLOCK,
         Io::Err(errno) => return failed(errno.raw_os_error()),

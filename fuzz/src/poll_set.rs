@@ -108,7 +108,7 @@ impl<'a, S: Storage> Program<'a, S> {
             (6, _) => drop(send(fd, b"!", SendFlags::empty())),
             (7, _) => while matches!(recv(fd, &mut [0; 64], RecvFlags::empty()), Io::Ready(1..)) {},
             (8, _) => drop(rustix::net::shutdown(fd, rustix::net::Shutdown::Write)),
-            (9, _) => self.wait(|set| set.poll(Some(Duration::ZERO))),
+            (9, _) => self.wait(|set| set.select(Duration::ZERO)),
             (10, _) => self.wait(|set| set.select(Deadline::after(Duration::ZERO))),
             (11, _) => (0..argument % 8).for_each(|_| self.next_ready()),
             (12, _) => {

@@ -254,6 +254,26 @@ impl<T> Io<T> {
             }
         }
     }
+
+    /// The answer of a wait as [`std::io`] reports it: like
+    /// [`into_io_result`](Self::into_io_result), but would-block, which says that the
+    /// deadline passed, becomes [`ErrorKind::TimedOut`](std::io::ErrorKind::TimedOut).
+    ///
+    /// ```
+    /// # use wouldblock::Io;
+    /// use std::io::ErrorKind;
+    ///
+    /// let error = Io::<usize>::WouldBlock.or_timed_out().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::TimedOut);
+    /// ```
+    #[cfg(feature = "std")]
+    #[inline]
+    pub fn or_timed_out(self) -> std::io::Result<T> {
+        match self {
+            Self::WouldBlock => Err(std::io::ErrorKind::TimedOut.into()),
+            answer => answer.into_io_result(),
+        }
+    }
 }
 
 impl<T> From<Io<T>> for Result<Option<T>, Errno> {

@@ -13,8 +13,9 @@ bitflags! {
     /// assert_eq!(Op::Recv.interest() | Op::Send.interest(), Interest::READABLE | Interest::WRITABLE);
     /// ```
     ///
-    /// An empty interest still reports a hang-up and an error on most systems,
-    /// and nothing at all on macOS and DragonFly.
+    /// To [`poll`](crate::poll()), an empty interest still reports a hang-up and an error
+    /// on most systems, and nothing at all on macOS and DragonFly. A
+    /// [`PollSet`](crate::PollSet) does not watch it.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Interest: u8 {
         /// Something can be read, received or accepted, or never will be. Where
@@ -29,6 +30,12 @@ bitflags! {
         /// Something exceptional, such as TCP's urgent byte.
         #[doc(alias = "POLLPRI")]
         const PRIORITY = 1 << 2;
+        /// That the other side has gone. Most systems report that whatever is asked,
+        /// so no bit is; with nothing else, macOS and DragonFly report nothing. For a
+        /// [`PollSet`](crate::PollSet): to be told of that alone, which an empty
+        /// interest is not.
+        #[doc(alias = "POLLHUP")]
+        const HANG_UP = 1 << 3;
     }
 }
 

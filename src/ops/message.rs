@@ -121,7 +121,7 @@ pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &i
 }
 
 #[inline]
-fn op_to(address: &impl Address) -> Op {
+pub(crate) fn op_to(address: &impl Address) -> Op {
     if address.is_unix() {
         Op::SendToUnix
     } else {

@@ -9,7 +9,7 @@ pub(crate) mod message;
 pub(crate) mod mode;
 pub(crate) mod poll;
 #[cfg(feature = "std")]
-mod std_io;
+pub(crate) mod std_io;
 pub(crate) mod stream;
 pub(crate) mod vectored;
 

@@ -1,96 +1,113 @@
 //! std's `Read` and `Write` for a non-blocking descriptor, where code above wants
-//! them. Only here does would-block become an error again.
+//! them. Only here, and in `wait/std_io.rs`, does would-block become an error again.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::net::sockopt::socket_type;
 
+use crate::mapping::flags::SendFlags;
+use crate::mapping::io::Io;
+use crate::ops::message::send_msg;
 use crate::ops::mode::NonBlocking;
-use crate::ops::stream::{read, write};
+use crate::ops::stream::{read, send, write};
 use crate::ops::vectored::{readv, writev};
 
-/// [`read()`] as std reports it: would-block is the one error of
-/// [`ErrorKind::WouldBlock`](io::ErrorKind::WouldBlock), see
-/// [`Io::into_io_result`](crate::Io::into_io_result).
+/// std's [`Read`] and [`Write`] of a [`NonBlocking`], which report would-block as
+/// [`ErrorKind::WouldBlock`]. Nothing waits.
 ///
-/// The default methods of the trait, such as `read_to_end`, give up at the first
-/// would-block and keep what they have read so far only if they say so.
-///
-/// ```
-/// use std::io::{ErrorKind, Read};
-/// use wouldblock::NonBlocking;
-/// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
-///
-/// let mut ours = NonBlocking::new(ours)?;
-/// let error = Read::read(&mut ours, &mut [0; 8]).unwrap_err();
-/// assert_eq!(error.kind(), ErrorKind::WouldBlock);
-/// # Ok::<(), std::io::Error>(())
-/// ```
-impl<F: AsFd> Read for &NonBlocking<F> {
+/// Made by [`NonBlocking::std_io`] and [`NonBlocking::into_std_io`].
+#[derive(Debug)]
+pub struct StdIo<T> {
+    io: T,
+    is_socket: IsSocket,
+}
+
+/// Whether a descriptor is a socket, asked once, before something is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IsSocket(Option<bool>);
+
+impl IsSocket {
+    #[inline]
+    pub(crate) fn ask(&mut self, fd: BorrowedFd<'_>) -> bool {
+        *self.0.get_or_insert_with(|| socket_type(fd).is_ok())
+    }
+}
+
+impl<T> StdIo<T> {
+    /// What it reads from and writes to.
+    pub const fn get_ref(&self) -> &T {
+        &self.io
+    }
+
+    /// Back to the crate's own operations.
+    pub fn into_inner(self) -> T {
+        self.io
+    }
+}
+
+impl<F: AsFd> NonBlocking<F> {
+    /// std's [`Read`] and [`Write`], which report would-block as
+    /// [`ErrorKind::WouldBlock`].
+    pub fn std_io(&self) -> StdIo<&Self> {
+        let is_socket = IsSocket::default();
+        StdIo {
+            io: self,
+            is_socket,
+        }
+    }
+
+    /// Like [`std_io`](Self::std_io), and keeps the descriptor.
+    pub fn into_std_io(self) -> StdIo<Self> {
+        let is_socket = IsSocket::default();
+        StdIo {
+            io: self,
+            is_socket,
+        }
+    }
+}
+
+/// std's own loops call again for ever when they are told of an interruption.
+fn reported(answer: Io) -> io::Result<usize> {
+    match answer.into_io_result() {
+        Err(error) if error.kind() == ErrorKind::Interrupted => Err(ErrorKind::ResourceBusy.into()),
+        result => result,
+    }
+}
+
+impl<T: AsFd> Read for StdIo<T> {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        read(*self, buf).into_io_result()
+        reported(read(&self.io, buf))
     }
 
     #[inline]
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        readv(*self, bufs).into_io_result()
+        reported(readv(&self.io, bufs))
     }
 }
 
-/// See the implementation for `&NonBlocking`.
-impl<F: AsFd> Read for NonBlocking<F> {
-    #[inline]
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        Read::read(&mut &*self, buf)
-    }
-
-    #[inline]
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        Read::read_vectored(&mut &*self, bufs)
-    }
-}
-
-/// [`write()`] as std reports it; see [`Read`] for would-block.
-///
-/// The descriptor may be a pipe, so this is `write` and not `send`: with a peer
-/// that is gone it raises SIGPIPE. Rust programs ignore that signal; a program in
-/// another language that calls this must ignore it too, or use
-/// [`send`](crate::send()) on its sockets.
-///
-/// The trait's `write_all` loses count at would-block: how much was taken is not
-/// said. [`write_all`](crate::write_all) and [`send_all`](crate::send_all) say it.
-impl<F: AsFd> Write for &NonBlocking<F> {
+impl<T: AsFd> Write for StdIo<T> {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        write(*self, buf).into_io_result()
+        reported(if self.is_socket.ask(self.io.as_fd()) {
+            send(&self.io, buf, SendFlags::empty())
+        } else {
+            write(&self.io, buf)
+        })
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        writev(*self, bufs).into_io_result()
+        reported(if self.is_socket.ask(self.io.as_fd()) {
+            send_msg(&self.io, bufs, SendFlags::empty())
+        } else {
+            writev(&self.io, bufs)
+        })
     }
 
     /// Nothing is held back here.
-    #[inline]
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// See the implementation for `&NonBlocking`.
-impl<F: AsFd> Write for NonBlocking<F> {
-    #[inline]
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        Write::write(&mut &*self, buf)
-    }
-
-    #[inline]
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        Write::write_vectored(&mut &*self, bufs)
-    }
-
     #[inline]
     fn flush(&mut self) -> io::Result<()> {
         Ok(())

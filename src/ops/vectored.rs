@@ -220,6 +220,12 @@ pub(super) fn all_vectored(
     }
 }
 
+/// What is left of buffers that are moved forward: changes whenever a byte is taken.
+pub(crate) fn left(bufs: &[IoSlice<'_>]) -> (usize, usize) {
+    let first = bufs.first().map_or(0, |buf| buf.as_slice().len());
+    (bufs.len(), first)
+}
+
 /// Moves `bufs` forward by `n` bytes, and past empty buffers.
 fn advance(bufs: &mut &mut [IoSlice<'_>], mut n: usize) {
     let mut whole = 0;

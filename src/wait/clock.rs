@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 #[cfg(wouldblock_has = "nanosleep")]
-use rustix::thread::{NanosleepRelativeResult, nanosleep};
+use rustix::thread::nanosleep;
 #[cfg(wouldblock_has = "nanosleep")]
 use rustix::time::Timespec;
 use rustix::time::{ClockId, clock_gettime};
@@ -20,20 +20,25 @@ pub(crate) fn now() -> u64 {
         .saturating_add(nanoseconds)
 }
 
-/// Sleeps for `time`, signals or not. What is left after a signal is computed from
-/// one end: what `nanosleep` hands back would let every signal make it later. Not by
+/// Sleeps until `end`, signals or not. What is left after a signal is computed from
+/// the end: what `nanosleep` hands back would let every signal make it later. Not by
 /// `poll` of nothing, which fails when the kernel has no memory, and used to return
 /// at once on macOS.
-#[cfg(wouldblock_has = "nanosleep")]
-pub(crate) fn sleep(time: Duration) {
-    let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let end = now().saturating_add(time);
-    let mut rest = time;
-    while let Ok(request) = Timespec::try_from(Duration::from_nanos(rest)) {
-        match nanosleep(&request) {
-            NanosleepRelativeResult::Interrupted(_) => rest = end.saturating_sub(now()),
-            _ => return,
+pub(crate) fn sleep_until(end: u64) {
+    loop {
+        let rest = end.saturating_sub(now());
+        if rest == 0 {
+            return;
         }
+        sleep(rest);
+    }
+}
+
+/// Sleeps for that many nanoseconds, or less.
+#[cfg(wouldblock_has = "nanosleep")]
+fn sleep(time: u64) {
+    if let Ok(request) = Timespec::try_from(Duration::from_nanos(time)) {
+        let _ = nanosleep(&request);
     }
 }
 
@@ -41,14 +46,10 @@ pub(crate) fn sleep(time: Duration) {
 /// (relibc `src/header/poll/mod.rs poll_epoll()`): std's sleep where there is one, and
 /// without it a wait that spins while descriptors are short, but ends on its time.
 #[cfg(not(wouldblock_has = "nanosleep"))]
-pub(crate) fn sleep(time: Duration) {
+fn sleep(time: u64) {
+    let time = Duration::from_nanos(time);
     #[cfg(feature = "std")]
     std::thread::sleep(time);
     #[cfg(not(feature = "std"))]
-    {
-        let end = super::deadline::Deadline::after(time);
-        while let Some(rest) = end.remaining().filter(|rest| !rest.is_zero()) {
-            let _ = crate::ops::poll::poll(&mut [], Some(rest));
-        }
-    }
+    let _ = crate::ops::poll::poll(&mut [], Some(time));
 }

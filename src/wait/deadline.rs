@@ -61,6 +61,12 @@ impl Deadline {
         }
     }
 
+    /// On the clock of `now`; never is a time that does not come.
+    #[inline]
+    pub(super) const fn at(self) -> u64 {
+        self.at
+    }
+
     /// Whether the moment has come.
     #[inline]
     #[must_use]
@@ -75,6 +81,14 @@ impl From<std::time::Instant> for Deadline {
     #[inline]
     fn from(instant: std::time::Instant) -> Self {
         Self::after(instant.saturating_duration_since(std::time::Instant::now()))
+    }
+}
+
+/// That long from now.
+impl From<Duration> for Deadline {
+    #[inline]
+    fn from(time: Duration) -> Self {
+        Self::after(time)
     }
 }
 

@@ -2,5 +2,10 @@
 
 mod clock;
 pub(crate) mod deadline;
+mod drive;
+mod operations;
+mod pace;
 pub(crate) mod set;
+#[cfg(feature = "std")]
+pub(crate) mod std_io;
 pub(crate) mod until;

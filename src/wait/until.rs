@@ -1,35 +1,37 @@
-//! Waits that end on their deadline and cannot spin.
-//!
-//! None of them relies on the kernel's readiness being true. Readiness that is
-//! followed by *would block* twice running sends them to a timer, and so does an
-//! errno that no event follows.
+//! [`until`]: the blocking view of a non-blocking descriptor, under a deadline.
 
-use core::time::Duration;
+use core::mem::MaybeUninit;
 
-use rustix::event::PollFd;
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::Errno;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::SocketAddrAny;
 
-use super::clock::sleep;
-use crate::mapping::classify::{Op, Outcome};
+use super::deadline::Deadline;
+use super::drive::{after_poll, checked, wait_on};
+use super::operations::each_operation;
+use super::pace::Pace;
+use crate::mapping::classify::Op;
+use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
-use crate::ops::connection::{Address, connect, finish_connect};
+use crate::ops::connection::{Address, accept, accept_from, connect, finish_connect};
 use crate::ops::descriptor::Descriptor;
+use crate::ops::descriptors::recv_fds;
+use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_msg_all, send_to};
 use crate::ops::mode::NonBlocking;
-use crate::ops::poll::{poll, ready};
-use crate::platform::errnos::INVALID_DESCRIPTOR;
-use crate::wait::deadline::Deadline;
+use crate::ops::poll::poll;
+use crate::ops::stream::{read, recv, recv_with, send, write};
+use crate::ops::vectored::{left, send_all, write_all, writev_all};
 
 /// An operation that may be called again after it would have blocked.
 ///
 /// `connect` is not one of them: called again, it may meet its own first attempt.
-/// That is what [`connect_until`] is for.
+/// That is what [`Until::connect`] is for.
 ///
 /// ```compile_fail,E0308
-/// use wouldblock::{Deadline, Op, connect, retry_until};
+/// use wouldblock::{Deadline, Op, connect, until};
 /// # let (socket, address): (std::net::TcpStream, std::net::SocketAddr) = todo!();
-/// retry_until(&socket, Op::Connect, Deadline::never(), |fd| connect(fd, &address));
+/// until(&socket, Deadline::never()).retry(Op::Connect, |fd| connect(fd, &address));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -62,289 +64,171 @@ impl From<Retry> for Op {
     }
 }
 
-/// The pauses of a wait that has no event to wait for: 1 ms, then twice as long
-/// each time, up to 64 ms.
-struct Pauses {
-    /// In milliseconds.
-    next: u64,
+/// A descriptor and a deadline: the operations under their own names, which wait.
+///
+/// Made by [`until`].
+#[derive(Clone, Copy, Debug)]
+#[must_use = "nothing is waited for before an operation is called"]
+pub struct Until<F> {
+    pub(super) fd: F,
+    pub(super) deadline: Deadline,
 }
 
-impl Pauses {
-    const LONGEST: u64 = 64;
-
-    const fn new() -> Self {
-        Self { next: 1 }
-    }
-
-    /// Sleeps, but not beyond the deadline; false if that has passed before. So
-    /// there is a last try when it comes, and not up to 64 ms earlier.
-    fn pause(&mut self, deadline: Deadline) -> bool {
-        let time = Duration::from_millis(self.next);
-        let time = match deadline.remaining() {
-            Some(Duration::ZERO) => return false,
-            Some(rest) => rest.min(time),
-            None => time,
-        };
-        self.next = (self.next * 2).min(Self::LONGEST);
-        sleep(time);
-        true
-    }
+/// The operations of `fd`, made again until they succeed, fail, or the deadline
+/// passes.
+#[doc(alias = "timeout")]
+#[doc(alias = "settimeout")]
+#[inline]
+pub fn until<F: Descriptor>(fd: F, deadline: impl Into<Deadline>) -> Until<F> {
+    let deadline = deadline.into();
+    Until { fd, deadline }
 }
 
-/// [`poll()`] until a deadline: signals do not end it.
-///
-/// - `Ready(n)`: `n` descriptors have something to report, as for `poll`.
-/// - `WouldBlock`: the deadline passed. Never early.
-/// - `Err`: as for `poll`, but for `EINTR`, after which the remaining time is
-///   computed anew, and for a shortage of memory, after which it pauses for 1 ms
-///   to 64 ms and asks again. If the deadline passes in a shortage, that is the
-///   answer.
-///
-/// ```
-/// use std::time::Duration;
-/// use wouldblock::{Deadline, Interest, Io, poll_until};
-/// # use std::os::unix::net::UnixStream;
-/// # let (ours, _theirs) = UnixStream::pair()?;
-/// let deadline = Deadline::after(Duration::from_millis(5));
-/// let mut fds = [Interest::READABLE.on(&ours)];
-/// assert_eq!(poll_until(&mut fds, deadline), Io::WouldBlock);
-/// assert!(deadline.has_passed());
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[doc(alias = "ppoll")]
-pub fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> Io {
-    let mut pauses = Pauses::new();
-    loop {
-        match poll(fds, deadline.remaining()) {
-            Io::Err(errno) => match Op::Poll.outcome(errno) {
-                Outcome::Interrupted if deadline.has_passed() => return Io::WouldBlock,
-                Outcome::Interrupted => {}
-                Outcome::BackOff if pauses.pause(deadline) => {}
-                _ => return Io::Err(errno),
-            },
-            answer => return answer,
-        }
+/// What a closure of several calls tells besides its answer; see [`Until::turns`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Turn {
+    /// Whether anything was done before it would have blocked. False at first.
+    pub progress: bool,
+    /// What its would-block waits for: one direction. The operation's at first.
+    pub wants: Interest,
+}
+
+impl Turn {
+    pub(super) const fn of(op: Op, progress: bool) -> Self {
+        let wants = op.interest();
+        Self { progress, wants }
     }
 }
 
-/// Waits until a descriptor is ready for `interest`.
-///
-/// - `Ready(readiness)`: for something, perhaps a hang-up or an error. It is a
-///   hint: the call that follows may still answer `WouldBlock`, so a loop of this
-///   and that call may spin where readiness lies; [`retry_until`] does not.
-/// - `WouldBlock`: the deadline passed. Never early.
-/// - `Err`: `EBADF` if this is no open descriptor, or one that `poll` cannot
-///   watch on this system, such as `/dev/tty` on macOS (use a thread for those);
-///   otherwise as for [`poll_until`].
-///
-/// ```
-/// use std::time::Duration;
-/// use wouldblock::{Deadline, Interest, Io, wait_for};
-/// # use std::os::unix::net::UnixStream;
-/// # let (ours, _theirs) = UnixStream::pair()?;
-/// let deadline = Deadline::after(Duration::from_millis(5));
-/// assert_eq!(wait_for(&ours, Interest::READABLE, deadline), Io::WouldBlock);
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub fn wait_for<Fd: Descriptor>(fd: Fd, interest: Interest, deadline: Deadline) -> Io<Readiness> {
-    let mut fds = [interest.on(&fd)];
-    poll_until(&mut fds, deadline).and_then(|_| {
-        let readiness = Readiness::from(&fds[0]);
-        if readiness.is_invalid() {
-            Io::Err(INVALID_DESCRIPTOR)
-        } else {
-            Io::Ready(readiness)
-        }
-    })
-}
-
-/// [`wait_for`] with [`Interest::READABLE`].
-pub fn wait_readable<Fd: Descriptor>(fd: Fd, deadline: Deadline) -> Io<Readiness> {
-    wait_for(fd, Interest::READABLE, deadline)
-}
-
-/// [`wait_for`] with [`Interest::WRITABLE`].
-pub fn wait_writable<Fd: Descriptor>(fd: Fd, deadline: Deadline) -> Io<Readiness> {
-    wait_for(fd, Interest::WRITABLE, deadline)
-}
-
-/// Makes a call, waits if it would block, and makes it again, until it succeeds,
-/// fails, or the deadline passes.
-///
-/// - `Ready(value)`: what `call` answered. If there is nothing to wait for, that
-///   is one system call.
-/// - `WouldBlock`: the deadline passed, and the call would still block.
-/// - `Err`: the call failed, or the wait did (see [`wait_for`]). If the deadline
-///   passes while the call's errno is one to back off from, that errno is the
-///   answer: an error is never hidden behind `WouldBlock`.
-///
-/// `call` is given the descriptor; `op` says what its errnos mean and what to wait
-/// for.
-///
-/// # It does not spin
-///
-/// When the descriptor was reported ready, and the call would block all the same,
-/// twice running, this pauses before it asks again: for 1 ms, then 2, 4, … up to
-/// 64 ms, until readiness is honest again. It pauses in the same steps after an
-/// errno whose outcome is [`Outcome::BackOff`], and after two
-/// [`Outcome::TryNext`] or [`Outcome::Interrupted`] in a row, because no event
-/// follows those. So where nothing happens, however the kernel behaves, a wait
-/// makes fewer than a hundred system calls a second.
-///
-/// ```
-/// use std::time::Duration;
-/// use wouldblock::{Deadline, Io, RecvFlags, Retry, recv, retry_until, set_nonblocking};
-/// # use std::io::Write;
-/// # use std::os::unix::net::UnixStream;
-/// # let (ours, mut theirs) = UnixStream::pair()?;
-/// # set_nonblocking(&ours, true)?;
-/// # let writer = std::thread::spawn(move || theirs.write_all(b"late"));
-/// let mut buf = [0; 64];
-/// let deadline = Deadline::after(Duration::from_secs(5));
-/// let answer = retry_until(&ours, Retry::Recv, deadline, |fd| {
-///     recv(fd, &mut buf, RecvFlags::empty())
-/// });
-/// assert_eq!(answer, Io::Ready(4));
-/// # writer.join().unwrap()?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub fn retry_until<Fd: Descriptor, T>(
-    fd: Fd,
-    op: Retry,
-    deadline: Deadline,
-    mut call: impl FnMut(BorrowedFd<'_>) -> Io<T>,
-) -> Io<T> {
-    let fd = fd.as_fd();
-    let op = Op::from(op);
-    let mut wait = Wait::new(deadline);
-    loop {
-        let next = match call(fd) {
-            Io::Ready(value) => return Io::Ready(value),
-            Io::WouldBlock => wait.until_ready(fd, op.interest()),
-            Io::Err(errno) => wait.after_error(op, errno),
-        };
-        match next {
-            Io::Ready(()) => {}
-            Io::WouldBlock => return Io::WouldBlock,
-            Io::Err(errno) => return Io::Err(errno),
-        }
-    }
-}
-
-/// [`connect()`], and its end by [`finish_connect`], until a deadline.
-///
-/// - `Ready(())`: connected.
-/// - `WouldBlock`: the deadline passed while the attempt was under way. It still
-///   is: call `finish_connect` later, or close the socket.
-/// - `Err`: the attempt failed. An errno to back off from is handed to the caller
-///   at once, because the attempt cannot be repeated on every system.
-///
-/// `connect` is called once.
-///
-/// ```
-/// use std::time::Duration;
-/// use wouldblock::{AddressFamily, Deadline, Io, SocketType, connect_until, socket};
-///
-/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-/// let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-/// let deadline = Deadline::after(Duration::from_secs(5));
-/// assert_eq!(connect_until(&fd, &listener.local_addr()?, deadline), Io::Ready(()));
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[doc(alias = "connect")]
-pub fn connect_until<Fd: Descriptor>(fd: Fd, address: &impl Address, deadline: Deadline) -> Io<()> {
-    let fd = fd.as_fd();
-    let mut wait = Wait::new(deadline);
-    let mut answer = connect(fd, address);
-    while answer.is_would_block() {
-        match wait.until_ready(fd, Op::Connect.interest()) {
-            Io::Ready(()) => answer = finish_connect(fd),
-            stopped => return stopped,
-        }
-    }
-    answer
-}
-
-/// The state of a wait: how often readiness has lied, and how long to pause next.
-struct Wait {
-    deadline: Deadline,
-    pauses: Pauses,
-    /// How often in a row something promised progress and there was none.
-    broken_promises: u32,
-}
-
-impl Wait {
-    const fn new(deadline: Deadline) -> Self {
-        Self {
-            deadline,
-            pauses: Pauses::new(),
-            broken_promises: 0,
-        }
-    }
-
-    /// After would-block: `Ready` to call again, `WouldBlock` if the deadline
-    /// passed.
-    fn until_ready(&mut self, fd: BorrowedFd<'_>, interest: Interest) -> Io<()> {
-        if self.broken_promises >= 2 {
-            if !self.pauses.pause(self.deadline) {
-                return Io::WouldBlock;
+macro_rules! waiting {
+    (
+        {$($one:ident($($arg:ident: $kind:ty),*) -> $io:ty: $op:expr;)*}
+        {$($any:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr, |$n:ident| $nothing:expr;)*}
+        {$($all:ident($rest:ident: $bufs:ty $(, $flags:ident: $flag:ty)?): $by:expr, |$it:ident| $left:expr;)*}
+    ) => {
+        $(waiting!($one($($arg: $kind),*) -> $io: $op);)*
+        $(waiting!($any($($more: $its),*) -> $got: $for);)*
+        $(
+            #[doc = concat!("See [`", stringify!($all), "()`](crate::", stringify!($all), "()).")]
+            #[inline]
+            pub fn $all(&self, $rest: $bufs $(, $flags: $flag)?) -> Io<()> {
+                self.turns($by, |fd, turn| {
+                    let left = |$it: &$bufs| $left;
+                    let before = left(&$rest);
+                    let answer = $all(fd, $rest $(, $flags)?);
+                    turn.progress = left(&$rest) != before;
+                    answer
+                })
             }
-            match ready(fd, interest) {
-                Io::Ready(_) => return Io::Ready(()),
-                Io::Err(errno) => return self.after_error(Op::Poll, errno),
-                // Honest again, so there is an event to wait for.
-                Io::WouldBlock => *self = Self::new(self.deadline),
+        )*
+    };
+    ($one:ident($($arg:ident: $kind:ty),*) -> $io:ty: $op:expr) => {
+        #[doc = concat!("See [`", stringify!($one), "()`](crate::", stringify!($one), "()).")]
+        #[inline]
+        pub fn $one(&self, $($arg: $kind),*) -> $io {
+            // The same arguments, cold: a closure would cost its captures.
+            #[cold]
+            #[inline(never)]
+            fn later(
+                fd: BorrowedFd<'_>,
+                $($arg: $kind,)*
+                deadline: Deadline,
+                first: Option<Errno>,
+            ) -> $io {
+                let first = first.map_or(Io::WouldBlock, Io::Err);
+                let turn = Turn::of($op, false);
+                wait_on(fd, $op, deadline, first, turn, &mut |fd, _| $one(fd, $($arg),*))
             }
+            let first = match $one(&self.fd, $($arg),*) {
+                Io::Ready(value) => return Io::Ready(value),
+                Io::WouldBlock => None,
+                Io::Err(errno) => Some(errno),
+            };
+            later(self.fd.as_fd(), $($arg,)* self.deadline, first)
         }
-        self.broken_promises += 1;
-        wait_for(fd, interest, self.deadline).map(drop)
-    }
-
-    /// After an error: `Ready` to call again, or the error.
-    fn after_error(&mut self, op: Op, errno: Errno) -> Io<()> {
-        let go_on = match op.outcome(errno) {
-            Outcome::Interrupted | Outcome::TryNext if self.broken_promises < 2 => {
-                self.broken_promises += 1;
-                true
-            }
-            Outcome::Interrupted | Outcome::TryNext | Outcome::BackOff => {
-                self.pauses.pause(self.deadline)
-            }
-            _ => false,
-        };
-        if go_on { Io::Ready(()) } else { Io::Err(errno) }
-    }
+    };
 }
 
-/// The waits as methods; see the functions of the same names.
-impl<F: AsFd> NonBlocking<F> {
-    /// See [`wait_for()`].
-    pub fn wait_for(&self, interest: Interest, deadline: Deadline) -> Io<Readiness> {
-        wait_for(self, interest, deadline)
-    }
+impl<F: Descriptor> Until<F> {
+    each_operation!(waiting);
 
-    /// See [`wait_readable()`].
-    pub fn wait_readable(&self, deadline: Deadline) -> Io<Readiness> {
-        wait_readable(self, deadline)
-    }
-
-    /// See [`wait_writable()`].
-    pub fn wait_writable(&self, deadline: Deadline) -> Io<Readiness> {
-        wait_writable(self, deadline)
-    }
-
-    /// See [`retry_until()`]; the closure is given this descriptor.
-    pub fn retry_until<T>(
+    /// See [`recv_with()`].
+    #[inline]
+    pub fn recv_with<R>(
         &self,
-        op: Retry,
-        deadline: Deadline,
-        mut call: impl FnMut(&Self) -> Io<T>,
-    ) -> Io<T> {
-        retry_until(self, op, deadline, |_| call(self))
+        buf: &mut [MaybeUninit<u8>],
+        flags: RecvFlags,
+        then: impl FnOnce(&mut [u8]) -> R,
+    ) -> Io<R> {
+        let mut then = Some(then);
+        let received = self.retry(Retry::Recv, |fd| {
+            recv_with(fd, buf, flags, |bytes| then.take().map(|then| then(bytes)))
+        });
+        received.and_then(|value| value.map_or(Io::WouldBlock, Io::Ready))
     }
 
-    /// See [`connect_until()`].
-    pub fn connect_until(&self, address: &impl Address, deadline: Deadline) -> Io<()> {
-        connect_until(self, address, deadline)
+    /// [`connect()`], once, and then [`finish_connect()`].
+    #[doc(alias = "connect_timeout")]
+    pub fn connect(&self, address: &impl Address) -> Io<()> {
+        let op = if address.is_unix() {
+            Op::ConnectUnix
+        } else {
+            Op::Connect
+        };
+        let mut begun = false;
+        self.turns(op, |fd, _| {
+            if begun {
+                return finish_connect(fd);
+            }
+            let answer = connect(fd, address);
+            begun = answer.is_would_block();
+            answer
+        })
+    }
+
+    /// The wait alone.
+    pub fn ready(&self, interest: Interest) -> Io<Readiness> {
+        let mut kernel = Pace::new();
+        let deadline = self.deadline.at();
+        let mut fds = [interest.on(&self.fd)];
+        loop {
+            match poll(&mut fds, self.deadline.remaining()) {
+                Io::Ready(_) => return checked(Readiness::from(&fds[0])),
+                answer => match after_poll(&mut kernel, answer, deadline, deadline) {
+                    Io::Ready(()) => {}
+                    Io::WouldBlock => return Io::WouldBlock,
+                    Io::Err(errno) => return Io::Err(errno),
+                },
+            }
+        }
+    }
+
+    /// Any one call.
+    #[inline]
+    pub fn retry<T>(&self, op: Retry, mut call: impl FnMut(BorrowedFd<'_>) -> Io<T>) -> Io<T> {
+        self.turns(op.into(), |fd, _| call(fd))
+    }
+
+    /// Like [`retry`](Self::retry), for a closure of several calls.
+    #[inline]
+    pub fn turns<T>(
+        &self,
+        op: Op,
+        mut call: impl FnMut(BorrowedFd<'_>, &mut Turn) -> Io<T>,
+    ) -> Io<T> {
+        let mut turn = Turn::of(op, false);
+        match call(self.fd.as_fd(), &mut turn) {
+            Io::Ready(value) => Io::Ready(value),
+            first => wait_on(self.fd.as_fd(), op, self.deadline, first, turn, &mut call),
+        }
+    }
+}
+
+impl<F: AsFd> NonBlocking<F> {
+    /// See [`until()`].
+    #[inline]
+    pub fn until(&self, deadline: impl Into<Deadline>) -> Until<&Self> {
+        until(self, deadline)
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use wouldblock::{
     AddressFamily, Deadline, Errno, Inline, Interest, Io, ModeGuard, NonBlocking, Op, PollSet,
     Readiness, RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, accept_from,
-    connect, connect_until, finish_connect, is_nonblocking, pipe, poll, poll_until, ready, recv,
-    retry_until, set_nonblocking, socket, socketpair, wait_for, wait_readable, wait_writable,
+    connect, finish_connect, is_nonblocking, pipe, poll, ready, recv, set_nonblocking, socket,
+    socketpair, until,
 };
 
 use super::without_allocation;
@@ -79,28 +79,30 @@ fn poll_allocates_nothing() {
 
 #[test]
 fn waits_allocate_nothing() {
-    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (ours, _theirs) = UnixStream::pair().unwrap();
     set_nonblocking(&ours, true).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     without_allocation(|| {
         let short = || Deadline::after(Duration::from_millis(20));
-        let mut fds = [Interest::READABLE.on(&ours), Interest::READABLE.on(&theirs)];
-        assert_eq!(poll_until(&mut fds, short()), Io::WouldBlock);
-        assert_eq!(wait_for(&ours, Interest::READABLE, short()), Io::WouldBlock);
-        assert_eq!(wait_readable(&ours, short()), Io::WouldBlock);
-        assert!(wait_writable(&ours, short()).is_ready());
-        let honest = retry_until(&ours, Retry::Recv, short(), |fd| {
-            recv(fd, &mut [0; 8], NONE)
-        });
+        assert_eq!(
+            until(&ours, short()).ready(Interest::READABLE),
+            Io::WouldBlock
+        );
+        assert_eq!(
+            until(&ours, short()).ready(Interest::READABLE),
+            Io::WouldBlock
+        );
+        assert!(until(&ours, short()).ready(Interest::WRITABLE).is_ready());
+        let honest = until(&ours, short()).retry(Retry::Recv, |fd| recv(fd, &mut [0; 8], NONE));
         assert_eq!(honest, Io::WouldBlock);
-        let liar = retry_until(&ours, Retry::Send, short(), |_| Io::<()>::WouldBlock);
+        let liar = until(&ours, short()).retry(Retry::Send, |_| Io::<()>::WouldBlock);
         assert_eq!(liar, Io::WouldBlock);
         let shortage = Io::<()>::Err(Errno::NOBUFS);
-        let answer = retry_until(&ours, Retry::Send, short(), |_| shortage);
+        let answer = until(&ours, short()).retry(Retry::Send, |_| shortage);
         assert_eq!(answer, shortage);
         let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        let answer = connect_until(fd, &address, Deadline::after(Duration::from_secs(20)));
+        let answer = until(fd, Deadline::after(Duration::from_secs(20))).connect(&address);
         assert_eq!(answer, Io::Ready(()));
     });
 }
@@ -122,11 +124,11 @@ fn use_set<S: wouldblock::Storage>(
         let key = set.register(socket, Interest::READABLE, i).unwrap();
         set.modify(key, Interest::WRITABLE).unwrap();
         assert_eq!(set.get(key).map(|entry| *entry.data), Some(i));
-        let (fd, _) = set.get_mut(key).unwrap();
-        let fd = fd.as_raw_fd();
+        let (at, _) = set.get_mut(key).unwrap();
+        let fd = at.fd().as_raw_fd();
         assert_eq!(
             set.iter_mut()
-                .filter(|(_, other, _)| other.as_raw_fd() == fd)
+                .filter(|(_, other, _)| other.fd().as_raw_fd() == fd)
                 .count(),
             1
         );
@@ -144,7 +146,7 @@ fn select_all<S: wouldblock::Storage>(set: &mut PollSet<UnixStream, usize, S>) {
     while let Some((key, _)) = set.next_ready() {
         assert_eq!(set.iter().filter(|entry| entry.key == key).count(), 1);
     }
-    assert_eq!(set.poll(None), Io::Ready(set.len()));
+    assert_eq!(set.select(Deadline::never()), Io::Ready(set.len()));
 }
 
 #[test]

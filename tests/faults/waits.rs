@@ -7,8 +7,8 @@ use crate::kernel::{Answer, answered, is_available};
 use crate::{IN, OUT, World};
 use libc::c_long;
 use wouldblock::{
-    Deadline, Errno, Interest, Io, Op, Outcome, Retry, accept, connect_until, poll_until, read,
-    recv, retry_until, send, send_to, write,
+    Deadline, Errno, Interest, Io, Op, Outcome, Readiness, Retry, accept, read, recv, send,
+    send_to, until, write,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -25,40 +25,30 @@ const READY: [Ready; 6] = [
         op: Retry::Recv,
         number: libc::SYS_recvfrom,
         call: |w, end| {
-            retry_until(&w.ours, Retry::Recv, end, |fd| {
-                recv(fd, &mut [0], IN).map(drop)
-            })
+            until(&w.ours, end).retry(Retry::Recv, |fd| recv(fd, &mut [0], IN).map(drop))
         },
     },
     Ready {
         op: Retry::Read,
         number: libc::SYS_read,
-        call: |w, end| {
-            retry_until(&w.reader, Retry::Read, end, |fd| {
-                read(fd, &mut [0]).map(drop)
-            })
-        },
+        call: |w, end| until(&w.reader, end).retry(Retry::Read, |fd| read(fd, &mut [0]).map(drop)),
     },
     Ready {
         op: Retry::Send,
         number: libc::SYS_sendto,
-        call: |w, end| {
-            retry_until(&w.ours, Retry::Send, end, |fd| {
-                send(fd, b"!", OUT).map(drop)
-            })
-        },
+        call: |w, end| until(&w.ours, end).retry(Retry::Send, |fd| send(fd, b"!", OUT).map(drop)),
     },
     Ready {
         op: Retry::Write,
         number: libc::SYS_write,
-        call: |w, end| retry_until(&w.writer, Retry::Write, end, |fd| write(fd, b"!").map(drop)),
+        call: |w, end| until(&w.writer, end).retry(Retry::Write, |fd| write(fd, b"!").map(drop)),
     },
     Ready {
         op: Retry::SendToUnix,
         number: libc::SYS_sendto,
         call: |w, end| {
             let name = w.name("datagrams");
-            retry_until(&w.datagrams, Retry::SendToUnix, end, |fd| {
+            until(&w.datagrams, end).retry(Retry::SendToUnix, |fd| {
                 send_to(fd, b"!", OUT, &name).map(drop)
             })
         },
@@ -66,7 +56,7 @@ const READY: [Ready; 6] = [
     Ready {
         op: Retry::Accept,
         number: libc::SYS_accept4,
-        call: |w, end| retry_until(&w.listener, Retry::Accept, end, |fd| accept(fd).map(drop)),
+        call: |w, end| until(&w.listener, end).retry(Retry::Accept, |fd| accept(fd).map(drop)),
     },
 ];
 
@@ -80,7 +70,7 @@ fn world() -> (World, std::net::TcpStream) {
 }
 
 #[test]
-fn retry_until_goes_on_after_what_passes_and_gives_up_on_the_rest() {
+fn until_retry_goes_on_after_what_passes_and_gives_up_on_the_rest() {
     if !is_available() {
         return;
     }
@@ -107,7 +97,7 @@ fn retry_until_goes_on_after_what_passes_and_gives_up_on_the_rest() {
 
 /// The descriptor is ready all the time, and the call says that it is not.
 #[test]
-fn retry_until_under_a_lying_readiness_does_not_spin() {
+fn until_retry_under_a_lying_readiness_does_not_spin() {
     if !is_available() {
         return;
     }
@@ -132,7 +122,7 @@ fn retry_until_under_a_lying_readiness_does_not_spin() {
 
 /// After two lies, each pause is followed by a question, and that fails.
 #[test]
-fn retry_until_whose_question_after_a_pause_fails_goes_on_or_says_so() {
+fn until_retry_whose_question_after_a_pause_fails_goes_on_or_says_so() {
     if !is_available() {
         return;
     }
@@ -148,7 +138,7 @@ fn retry_until_whose_question_after_a_pause_fails_goes_on_or_says_so() {
         };
         let mut calls = 0;
         let body = || {
-            retry_until(&world.ours, Retry::Send, Deadline::after(LONG), |_| {
+            until(&world.ours, Deadline::after(LONG)).retry(Retry::Send, |_| {
                 calls += 1;
                 match calls {
                     1..=3 => Io::WouldBlock,
@@ -166,7 +156,7 @@ fn retry_until_whose_question_after_a_pause_fails_goes_on_or_says_so() {
 }
 
 #[test]
-fn poll_until_goes_on_after_what_passes_and_gives_up_on_the_rest() {
+fn until_ready_goes_on_after_what_passes_and_gives_up_on_the_rest() {
     if !is_available() {
         return;
     }
@@ -177,35 +167,25 @@ fn poll_until_goes_on_after_what_passes_and_gives_up_on_the_rest() {
             true => Answer::Errno(errno.raw_os_error()),
             false => Answer::Real,
         };
-        let body = || {
-            poll_until(
-                &mut [Interest::READABLE.on(&world.ours)],
-                Deadline::after(LONG),
-            )
-        };
+        let body = || until(&world.ours, LONG).ready(Interest::READABLE);
         let got = answered(&[libc::SYS_ppoll], kernel, body);
         let wanted = match Op::Poll.outcome(errno) {
             Outcome::Failed => (Io::Err(errno), 1),
-            _ => (Io::Ready(1), 2),
+            _ => (Io::Ready(Readiness::READABLE), 2),
         };
         assert_eq!(got, wanted, "{errno}");
     }
 }
 
 #[test]
-fn poll_until_in_a_lasting_shortage_reports_it_at_the_deadline() {
+fn until_ready_in_a_lasting_shortage_reports_it_at_the_deadline() {
     if !is_available() {
         return;
     }
     let (world, _client) = world();
     let time = Duration::from_millis(50);
     let start = Instant::now();
-    let body = || {
-        poll_until(
-            &mut [Interest::READABLE.on(&world.ours)],
-            Deadline::after(time),
-        )
-    };
+    let body = || until(&world.ours, time).ready(Interest::READABLE);
     let (answer, calls) = answered(&[libc::SYS_ppoll], |_| Answer::Errno(libc::ENOMEM), body);
     assert_eq!(answer, Io::Err(Errno::NOMEM));
     assert!(start.elapsed() >= time);
@@ -214,19 +194,14 @@ fn poll_until_in_a_lasting_shortage_reports_it_at_the_deadline() {
 
 /// A storm of interruptions does not stretch the time.
 #[test]
-fn poll_until_interrupted_all_the_time_ends_on_its_deadline() {
+fn until_ready_interrupted_all_the_time_ends_on_its_deadline() {
     if !is_available() {
         return;
     }
     let (world, _client) = world();
     let time = Duration::from_millis(50);
     let start = Instant::now();
-    let body = || {
-        poll_until(
-            &mut [Interest::PRIORITY.on(&world.ours)],
-            Deadline::after(time),
-        )
-    };
+    let body = || until(&world.ours, time).ready(Interest::PRIORITY);
     let kernel = |_: &_| {
         std::thread::sleep(Duration::from_millis(1));
         Answer::Errno(libc::EINTR)
@@ -238,7 +213,7 @@ fn poll_until_interrupted_all_the_time_ends_on_its_deadline() {
 
 /// `connect` is called once, whatever it answers.
 #[test]
-fn connect_until_calls_connect_once() {
+fn until_connect_calls_connect_once() {
     if !is_available() {
         return;
     }
@@ -247,7 +222,7 @@ fn connect_until_calls_connect_once() {
         let fresh = crate::fresh(wouldblock::AddressFamily::INET);
         let address = world.listener.local_addr().unwrap();
         let kernel = |_: &_| Answer::Errno(errno.raw_os_error());
-        let body = || connect_until(&fresh, &address, Deadline::after(LONG));
+        let body = || until(&fresh, Deadline::after(LONG)).connect(&address);
         let (answer, calls) = answered(&[libc::SYS_connect], kernel, body);
         let wanted = match Op::Connect.outcome(errno) {
             // Nothing is under way, which finish_connect finds out.

@@ -99,14 +99,14 @@ fn ours() {
         );
     });
     waiting(WAIT, who, true, |socket| {
-        let wait = wouldblock::wait_readable(&*socket, Deadline::never());
+        let wait = wouldblock::until(&*socket, Deadline::never()).ready(Interest::READABLE);
         assert!(wait.is_ready());
         let answer = wouldblock::recv(&*socket, &mut [0; 8], RecvFlags::empty());
         assert_eq!(answer, Io::Ready(1));
     });
     waiting(TRY, who, true, |socket| {
         let never = Deadline::never();
-        let answer = wouldblock::retry_until(&*socket, Retry::Recv, never, |fd| {
+        let answer = wouldblock::until(&*socket, never).retry(Retry::Recv, |fd| {
             wouldblock::recv(fd, &mut [0; 8], RecvFlags::empty())
         });
         assert_eq!(answer, Io::Ready(1));
@@ -117,9 +117,9 @@ fn ours() {
         for (i, socket) in sockets.iter().enumerate() {
             set.register(socket, Interest::READABLE, i).unwrap();
         }
-        assert_eq!(set.poll(None), Io::Ready(1));
+        assert_eq!(set.select(Deadline::never()), Io::Ready(1));
     });
-    task(AGAIN, who, || assert_eq!(set.poll(None), Io::Ready(1)));
+    task(AGAIN, who, || assert_eq!(set.select(Deadline::never()), Io::Ready(1)));
 }
 
 fn std_() {

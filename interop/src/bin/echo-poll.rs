@@ -1,10 +1,10 @@
 //! The echo server on this crate's own poll set.
 
-use std::io::{Error, Result};
+use std::io::Result;
 use std::net::TcpListener;
 
 use interop::{Echo, Next};
-use wouldblock::{Deadline, Inline, Interest, Io, Op, Outcome, OwnedFd, PollSet, accept};
+use wouldblock::{Deadline, Inline, Interest, Io, OwnedFd, PollSet};
 
 /// Nothing for the listener, an echo for a connection.
 type Set = PollSet<OwnedFd, Option<Echo>, Inline<1024>>;
@@ -14,15 +14,14 @@ fn main() -> Result<()> {
     listener.set_nonblocking(true)?;
     println!("{}", listener.local_addr()?);
     let mut set = Box::new(Set::new());
-    set.register(listener.into(), Interest::READABLE, None)
-        .map_err(Error::other)?;
+    set.register(listener.into(), Interest::READABLE, None)?;
     loop {
         set.select(Deadline::never()).into_io_result()?;
         while let Some((key, _)) = set.next_ready() {
             let next = match set.get_mut(key) {
-                Some((fd, Some(echo))) => echo.go_on(fd),
-                Some((listener, None)) => {
-                    let accepted = accept(listener);
+                Some((at, Some(echo))) => echo.go_on(at.fd()),
+                Some((mut listener, None)) => {
+                    let accepted = listener.accept();
                     take(&mut set, accepted)?;
                     continue;
                 }
@@ -42,12 +41,8 @@ fn take(set: &mut Set, accepted: Io<OwnedFd>) -> Result<()> {
         // A full set hands the connection back, and it is closed.
         Io::Ready(fd) => drop(set.register(fd, Interest::READABLE, Some(Echo::default()))),
         Io::WouldBlock => {}
-        Io::Err(errno) => match Op::Accept.outcome(errno) {
-            Outcome::TryNext => {}
-            // The listener stays ready: without a pause this would spin.
-            Outcome::BackOff => std::thread::sleep(std::time::Duration::from_millis(50)),
-            _ => return Err(errno.into()),
-        },
+        // Without a descriptor left, the set waits for one.
+        Io::Err(errno) => return Err(errno.into()),
     }
     Ok(())
 }

@@ -3,15 +3,14 @@
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::BorrowedFd;
 
-/// A kind of storage: [`Inline`] or, with the feature `alloc`, `Growable`.
+/// A kind of storage: [`Inline`] or, with the feature `alloc`, [`Growable`].
 ///
 /// Not to be implemented elsewhere.
-pub trait Storage: sealed::Sealed {
-    #[doc(hidden)]
-    type List<T>: List<T>;
-    #[doc(hidden)]
-    type Scratch: Default;
-
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no storage of a `PollSet` here",
+    note = "`Growable`, the default, wants the feature `alloc` of `wouldblock`; `Inline<N>` allocates nothing"
+)]
+pub trait Storage: sealed::Lists {
     /// Calls `body` with an array of pollfds, one for each of `entries`.
     #[doc(hidden)]
     fn with_pollfds<'a, R>(
@@ -29,7 +28,10 @@ pub trait List<T>: Default {
     /// Appends; does nothing if there is no room.
     fn push(&mut self, value: T);
     fn pop(&mut self) -> Option<T>;
-    fn swap_remove(&mut self, index: usize) -> Option<T>;
+    /// The first place of an equal one.
+    fn find(&self, value: &T) -> Option<usize>
+    where
+        T: PartialEq;
     fn get(&self, index: usize) -> Option<&T>;
     fn get_mut(&mut self, index: usize) -> Option<&mut T>;
     fn len(&self) -> usize;
@@ -41,11 +43,31 @@ pub trait List<T>: Default {
         T: 'a;
 }
 
-mod sealed {
-    pub trait Sealed {}
-    impl<const N: usize> Sealed for super::Inline<N> {}
+pub(super) mod sealed {
+    /// What a set is made of. Of [`Growable`](super::Growable) too where that is no
+    /// storage, so that it can be the default everywhere.
+    pub trait Lists {
+        type List<T>: super::List<T>;
+        type Scratch: Default;
+    }
+
+    impl<const N: usize> Lists for super::Inline<N> {
+        type List<T> = super::Array<T, N>;
+        type Scratch = ();
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    impl Lists for super::Growable {
+        type List<T> = super::Array<T, 0>;
+        type Scratch = ();
+    }
+
     #[cfg(feature = "alloc")]
-    impl Sealed for super::Growable {}
+    impl Lists for super::Growable {
+        type List<T> = alloc::vec::Vec<T>;
+        /// Kept for its allocation, always empty.
+        type Scratch = alloc::vec::Vec<rustix::event::PollFd<'static>>;
+    }
 }
 
 /// Storage for `N` descriptors inside the set itself. Nothing is allocated; the
@@ -90,15 +112,11 @@ impl<T, const N: usize> List<T> for Array<T, N> {
         self.items.get_mut(last)?.take()
     }
 
-    fn swap_remove(&mut self, index: usize) -> Option<T> {
-        if index >= self.length {
-            return None;
-        }
-        let last = self.pop();
-        match self.items.get_mut(index) {
-            Some(place @ Some(_)) => core::mem::replace(place, last),
-            _ => last,
-        }
+    fn find(&self, value: &T) -> Option<usize>
+    where
+        T: PartialEq,
+    {
+        self.iter().position(|item| item == value)
     }
 
     #[inline]
@@ -133,9 +151,6 @@ impl<T, const N: usize> List<T> for Array<T, N> {
 }
 
 impl<const N: usize> Storage for Inline<N> {
-    type List<T> = Array<T, N>;
-    type Scratch = ();
-
     #[inline]
     fn with_pollfds<'a, R>(
         (): &'a mut (),
@@ -155,8 +170,8 @@ impl<const N: usize> Storage for Inline<N> {
     }
 }
 
-/// Storage that grows on the heap.
-#[cfg(feature = "alloc")]
+/// Storage that grows on the heap: a [`Storage`] with the feature `alloc`, which `std`
+/// brings.
 #[derive(Debug)]
 pub enum Growable {}
 
@@ -178,8 +193,13 @@ mod growable {
             self.pop()
         }
 
-        fn swap_remove(&mut self, index: usize) -> Option<T> {
-            (index < self.len()).then(|| self.swap_remove(index))
+        fn find(&self, value: &T) -> Option<usize>
+        where
+            T: PartialEq,
+        {
+            // Mostly there is none, and `contains` looks at several at once.
+            let found = self.contains(value);
+            found.then(|| <[T]>::iter(self).position(|item| item == value))?
         }
 
         #[inline]
@@ -214,13 +234,9 @@ mod growable {
     }
 
     impl Storage for Growable {
-        type List<T> = Vec<T>;
-        /// Kept for its allocation, always empty.
-        type Scratch = Vec<PollFd<'static>>;
-
         #[inline]
         fn with_pollfds<'a, R>(
-            scratch: &'a mut Self::Scratch,
+            scratch: &'a mut Vec<PollFd<'static>>,
             entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
             body: impl FnOnce(&mut [PollFd<'a>]) -> R,
         ) -> R {

@@ -1,29 +1,26 @@
 //! [`PollSet`]: many descriptors, each with a key and data, waited for together.
 
-mod index;
+mod at;
+mod entry;
 mod list;
+mod refusals;
+mod select;
 
 use core::fmt;
-use core::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::fd::AsRawFd;
+use rustix::fd::{AsRawFd, RawFd};
 
-use index::Index;
-
-#[cfg(feature = "alloc")]
-pub use list::Growable;
+pub use at::At;
+use entry::Watched;
 use list::List;
-pub use list::{Inline, Storage};
+use list::sealed::Lists;
+pub use list::{Growable, Inline, Storage};
+pub use refusals::{NotRegistered, Reason, UnknownKey};
 
+use crate::mapping::classify::Op;
 use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::descriptor::Descriptor;
-use crate::ops::poll::poll;
-use crate::platform::HOST;
-use crate::platform::host::poll_flags;
-use crate::wait::deadline::Deadline;
-use crate::wait::until::poll_until;
 
 /// Descriptors to wait for together, each with an interest and data of the
 /// caller's: what Python's `selectors` gives, on `poll`.
@@ -70,26 +67,40 @@ use crate::wait::until::poll_until;
 /// `examples/wake.rs`.
 #[doc(alias = "selectors")]
 #[doc(alias = "DefaultSelector")]
-pub struct PollSet<F, D, S: Storage> {
-    /// In no order; what `poll` is given.
-    entries: S::List<Entry<F, D>>,
-    index: Index<S>,
+pub struct PollSet<F, D, S: Lists = Growable> {
+    /// A descriptor stays in its slot.
+    slots: S::List<Option<Entry<F, D>>>,
+    /// The numbers of the descriptors, by slot, read once: a type may change its mind.
+    /// What the search for a duplicate reads.
+    numbers: S::List<RawFd>,
+    /// How many slots are taken.
+    count: usize,
+    /// Of the registration before.
+    serial: u64,
     /// What the last wait found.
-    ready: S::List<(Key, Readiness)>,
+    found: S::List<Found>,
     /// How much of that has been handed out.
     taken: usize,
-    /// Where the next wait begins to look.
+    /// The slot at which the next wait begins to look: after the last that was handed
+    /// out.
     turn: usize,
     scratch: S::Scratch,
 }
 
 struct Entry<F, D> {
-    fd: F,
+    io: Watched<F>,
     data: D,
-    interest: Interest,
-    events: PollFlags,
-    slot: usize,
 }
+
+#[derive(Clone, Copy)]
+struct Found {
+    key: Key,
+    readiness: Readiness,
+    due: Interest,
+}
+
+/// The number of a slot that is free.
+const FREE: RawFd = -1;
 
 /// Names one registration of one set, which never gives it out again: a late key
 /// finds nothing instead of a stranger. To another set it means nothing, or a
@@ -97,7 +108,7 @@ struct Entry<F, D> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     slot: usize,
-    generation: u64,
+    serial: u64,
 }
 
 /// A registration, as the set has it.
@@ -114,39 +125,16 @@ pub struct Registration<'a, F, D> {
     pub data: &'a D,
 }
 
-/// Why a descriptor was not registered; it is handed back.
-#[non_exhaustive]
-pub struct NotRegistered<F, D> {
-    /// The descriptor.
-    pub fd: F,
-    /// The data.
-    pub data: D,
-    /// The reason.
-    pub reason: Reason,
-}
-
-/// Why a descriptor was not registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reason {
-    /// It is registered, under this key.
-    Registered(Key),
-    /// The set has no room.
-    Full,
-}
-
-/// The set has no registration with this key: it was unregistered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownKey;
-
 impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// An empty set.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            entries: Default::default(),
-            index: Index::new(),
-            ready: Default::default(),
+            slots: Default::default(),
+            numbers: Default::default(),
+            count: 0,
+            serial: 0,
+            found: Default::default(),
             taken: 0,
             turn: 0,
             scratch: Default::default(),
@@ -165,100 +153,162 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
         data: D,
     ) -> Result<Key, NotRegistered<F, D>> {
         let number = fd.as_fd().as_raw_fd();
-        let reason = match self.index.find(number) {
-            Some(key) => Reason::Registered(key),
-            None if self.entries.has_room() => {
-                let key = self.index.insert(number, self.entries.len());
-                self.entries.push(Entry {
-                    fd,
-                    data,
-                    interest,
-                    events: poll_flags(interest.to_events(HOST)),
-                    slot: key.slot,
-                });
-                return Ok(key);
+        let free = match self.key_of_number(number) {
+            Some(key) => Err(Reason::Registered(key)),
+            None if self.count < self.slots.len() => self.numbers.find(&FREE).ok_or(Reason::Full),
+            None if self.slots.has_room() => {
+                self.slots.push(None);
+                self.numbers.push(FREE);
+                Ok(self.slots.len() - 1)
             }
-            None => Reason::Full,
+            None => Err(Reason::Full),
         };
-        Err(NotRegistered { fd, data, reason })
+        let place = free.map(|slot| (slot, self.slots.get_mut(slot), self.numbers.get_mut(slot)));
+        match place {
+            Ok((slot, Some(place), Some(known))) => {
+                self.serial += 1;
+                self.count += 1;
+                let serial = self.serial;
+                let io = Watched::new(fd, serial, interest);
+                (*place, *known) = (Some(Entry { io, data }), number);
+                Ok(Key { slot, serial })
+            }
+            place => {
+                let reason = place.err().unwrap_or(Reason::Full);
+                Err(NotRegistered { fd, data, reason })
+            }
+        }
     }
 
     /// Changes what is waited for.
     ///
-    /// An empty interest keeps the registration, and on most systems a hang-up or an
-    /// error is reported all the same, at once and by every wait: act on it, or
-    /// unregister a descriptor that waits for nothing.
+    /// An [empty](Interest::empty) interest keeps the registration and waits for
+    /// nothing: not even a hang-up is reported.
     pub fn modify(&mut self, key: Key, interest: Interest) -> Result<(), UnknownKey> {
-        let place = self.index.place(key).ok_or(UnknownKey)?;
-        let entry = self.entries.get_mut(place).ok_or(UnknownKey)?;
-        entry.interest = interest;
-        entry.events = poll_flags(interest.to_events(HOST));
+        let entry = self.entry_mut(key).ok_or(UnknownKey)?;
+        entry.io.set_interest(interest);
         Ok(())
     }
 
     /// Takes a descriptor out and gives it back with its data. What the last wait
     /// found for it is forgotten.
     pub fn unregister(&mut self, key: Key) -> Result<(F, D), UnknownKey> {
-        let place = self.index.place(key).ok_or(UnknownKey)?;
-        let entry = self.entries.swap_remove(place).ok_or(UnknownKey)?;
-        self.index.remove(entry.slot);
-        // The last entry now stands where this one stood.
-        if let Some(moved) = self.entries.get(place) {
-            self.index.moved(moved.slot, place);
+        self.entry(key).ok_or(UnknownKey)?;
+        self.take(key.slot).ok_or(UnknownKey)
+    }
+
+    fn take(&mut self, slot: usize) -> Option<(F, D)> {
+        let entry = self.slots.get_mut(slot)?.take()?;
+        if let Some(number) = self.numbers.get_mut(slot) {
+            *number = FREE;
         }
-        Ok((entry.fd, entry.data))
+        self.count -= 1;
+        // A wait takes a step for each slot up to the last that is taken.
+        while let Some(None) = self
+            .slots
+            .len()
+            .checked_sub(1)
+            .and_then(|i| self.slots.get(i))
+        {
+            self.slots.pop();
+            self.numbers.pop();
+        }
+        Some((entry.io.fd, entry.data))
+    }
+
+    #[inline]
+    fn entry(&self, key: Key) -> Option<&Entry<F, D>> {
+        let entry = self.slots.get(key.slot)?.as_ref()?;
+        (entry.io.serial == key.serial).then_some(entry)
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, key: Key) -> Option<&mut Entry<F, D>> {
+        let entry = self.slots.get_mut(key.slot)?.as_mut()?;
+        (entry.io.serial == key.serial).then_some(entry)
     }
 
     /// The registration of a key.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Registration<'_, F, D>> {
-        let entry = self.entries.get(self.index.place(key)?)?;
-        Some(Registration {
-            key,
-            fd: &entry.fd,
-            interest: entry.interest,
-            data: &entry.data,
+        self.entry(key).map(|entry| entry.registration(key))
+    }
+
+    /// A registered descriptor, with the operations that the set remembers, and its
+    /// data.
+    #[inline]
+    #[must_use]
+    pub fn get_mut(&mut self, key: Key) -> Option<(At<'_, F>, &mut D)> {
+        self.entry_mut(key).map(Entry::parts)
+    }
+
+    /// Two at once, such as the two sides of a connection. `None` if one of the keys
+    /// is unknown, or both are the same.
+    #[must_use]
+    pub fn get_disjoint_mut(&mut self, keys: [Key; 2]) -> Option<[(At<'_, F>, &mut D); 2]> {
+        let [one, other] = keys;
+        let (low, high) = (one.slot.min(other.slot), one.slot.max(other.slot));
+        self.entry(one)?;
+        self.entry(other)?;
+        let between = high.checked_sub(low)?.checked_sub(1)?;
+        let mut slots = self.slots.iter_mut();
+        let first = slots.nth(low)?.as_mut()?.parts();
+        let second = slots.nth(between)?.as_mut()?.parts();
+        Some(if one.slot == low {
+            [first, second]
+        } else {
+            [second, first]
         })
     }
 
-    /// The descriptor and the data of a key, to change the data.
-    #[must_use]
-    pub fn get_mut(&mut self, key: Key) -> Option<(&F, &mut D)> {
-        let place = self.index.place(key)?;
-        let entry = self.entries.get_mut(place)?;
-        Some((&entry.fd, &mut entry.data))
+    /// Makes one call of the caller's own on a registered descriptor.
+    #[inline]
+    pub fn attempt<T>(
+        &mut self,
+        key: Key,
+        op: Op,
+        call: impl FnOnce(&F, &mut D) -> Io<T>,
+    ) -> Result<Io<T>, UnknownKey> {
+        let (mut at, data) = self.get_mut(key).ok_or(UnknownKey)?;
+        Ok(at.attempt(op, |fd| call(fd, data)))
     }
 
     /// The key of a descriptor, if it is registered.
     #[must_use]
     pub fn key_of<Fd: Descriptor>(&self, fd: Fd) -> Option<Key> {
-        self.index.find(fd.as_fd().as_raw_fd())
+        self.key_of_number(fd.as_fd().as_raw_fd())
+    }
+
+    fn key_of_number(&self, number: RawFd) -> Option<Key> {
+        let slot = self.numbers.find(&number)?;
+        let serial = self.slots.get(slot)?.as_ref()?.io.serial;
+        Some(Key { slot, serial })
     }
 
     /// Every registration, in no order.
     pub fn iter(&self) -> impl Iterator<Item = Registration<'_, F, D>> {
-        self.entries.iter().filter_map(|entry| {
-            Some(Registration {
-                key: self.index.key(entry.slot)?,
-                fd: &entry.fd,
-                interest: entry.interest,
-                data: &entry.data,
-            })
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(slot, entry)| {
+            let entry = entry.as_ref()?;
+            Some(entry.registration(entry.key(slot)))
         })
     }
 
-    /// Every registration's key, descriptor and data, to change the data.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &F, &mut D)> {
-        let index = &self.index;
-        self.entries
-            .iter_mut()
-            .filter_map(|entry| Some((index.key(entry.slot)?, &entry.fd, &mut entry.data)))
+    /// Every registration, as [`get_mut`](Self::get_mut) gives it, with its key.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, At<'_, F>, &mut D)> {
+        let slots = self.slots.iter_mut().enumerate();
+        slots.filter_map(|(slot, entry)| {
+            let entry = entry.as_mut()?;
+            let key = entry.key(slot);
+            let (at, data) = entry.parts();
+            Some((key, at, data))
+        })
     }
 
     /// How many descriptors are registered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.count
     }
 
     /// Whether none is registered.
@@ -271,92 +321,27 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// iterator is dropped stays registered; dropping the set closes it.
     #[doc(alias = "close")]
     pub fn drain(&mut self) -> impl Iterator<Item = (F, D)> {
-        core::iter::from_fn(|| {
-            let last = self.entries.get(self.entries.len().checked_sub(1)?)?;
-            self.unregister(self.index.key(last.slot)?).ok()
-        })
+        core::iter::from_fn(|| self.take(self.slots.len().checked_sub(1)?))
+    }
+}
+
+impl<F: Descriptor, D> Entry<F, D> {
+    fn key(&self, slot: usize) -> Key {
+        let serial = self.io.serial;
+        Key { slot, serial }
     }
 
-    /// Waits until a descriptor is ready or the deadline passes; signals do not end
-    /// it.
-    ///
-    /// - `Ready(n)`: `n` descriptors have something to report;
-    ///   [`next_ready`](Self::next_ready) hands them out. What the wait before
-    ///   found and nobody has taken is forgotten: it is found again.
-    /// - `WouldBlock`: the deadline passed. Never early. An empty set waits for the
-    ///   time alone.
-    /// - `Err`: as for [`poll_until`].
-    ///
-    /// Each wait asks for all descriptors, and hands them out from another beginning:
-    /// a busy one cannot keep another from being served.
-    pub fn select(&mut self, deadline: Deadline) -> Io {
-        self.wait(|fds| poll_until(fds, deadline))
-    }
-
-    /// Like [`select`](Self::select), as the one system call of [`poll()`]: a signal
-    /// ends it with `Err(EINTR)`.
-    pub fn poll(&mut self, timeout: Option<Duration>) -> Io {
-        self.wait(|fds| poll(fds, timeout))
-    }
-
-    #[inline]
-    fn wait(&mut self, call: impl FnOnce(&mut [PollFd<'_>]) -> Io) -> Io {
-        while self.ready.pop().is_some() {}
-        self.taken = 0;
-        let (entries, index, found) = (&self.entries, &self.index, &mut self.ready);
-        // Each wait begins one further on, so that a caller who serves only some of
-        // what is found serves all in turn.
-        let first = self.turn.checked_rem(entries.len()).unwrap_or_default();
-        self.turn = first + 1;
-        let list = entries.iter().map(|entry| (entry.fd.as_fd(), entry.events));
-        S::with_pollfds(&mut self.scratch, list, |fds| {
-            let answer = call(fds);
-            let ready = answer.ready().unwrap_or(0);
-            let mut left = ready;
-            let (before, after) = fds.split_at_checked(first).unwrap_or_default();
-            // True when all that is ready has been found.
-            let mut look = |begin: usize, fds: &[PollFd<'_>]| {
-                for (i, fd) in fds.iter().enumerate() {
-                    // Most report nothing, and are not worth a translation.
-                    if fd.revents().is_empty() {
-                        continue;
-                    }
-                    let entry = entries.get(begin + i);
-                    if let Some(key) = entry.and_then(|entry| index.key(entry.slot)) {
-                        found.push((key, Readiness::from(fd)));
-                    }
-                    left -= 1;
-                    if left == 0 {
-                        return true;
-                    }
-                }
-                false
-            };
-            if ready > 0 && !look(first, after) {
-                look(0, before);
-            }
-            answer
-        })
-    }
-
-    /// The next of what the last wait found; `None` when all has been handed out.
-    ///
-    /// Each wait hands out from another beginning, so that a caller who serves only
-    /// the first few serves all in turn.
-    ///
-    /// Descriptors may be registered, modified and unregistered in between; one
-    /// that is no longer registered is passed over. A descriptor that this
-    /// system's `poll` cannot watch is handed out with [`Readiness::INVALID`]: take
-    /// it out of the set, or every wait returns at once.
-    #[must_use]
-    pub fn next_ready(&mut self) -> Option<(Key, Readiness)> {
-        loop {
-            let (key, readiness) = *self.ready.get(self.taken)?;
-            self.taken += 1;
-            if self.index.place(key).is_some() {
-                return Some((key, readiness));
-            }
+    fn registration(&self, key: Key) -> Registration<'_, F, D> {
+        Registration {
+            key,
+            fd: &self.io.fd,
+            interest: self.io.interest,
+            data: &self.data,
         }
+    }
+
+    fn parts(&mut self) -> (At<'_, F>, &mut D) {
+        (At(&mut self.io), &mut self.data)
     }
 }
 
@@ -369,35 +354,12 @@ impl<F: Descriptor, D, S: Storage> Default for PollSet<F, D, S> {
 impl<F: fmt::Debug, D: fmt::Debug, S: Storage> fmt::Debug for PollSet<F, D, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.entries.iter().map(|entry| (&entry.fd, &entry.data)))
+            .entries(
+                self.slots
+                    .iter()
+                    .flatten()
+                    .map(|entry| (&entry.io.fd, &entry.data)),
+            )
             .finish()
     }
 }
-
-impl<F, D> fmt::Display for NotRegistered<F, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.reason {
-            Reason::Registered(_) => "the descriptor is registered already",
-            Reason::Full => "the poll set is full",
-        })
-    }
-}
-
-/// Shows the reason only, so that an error asks nothing of the caller's types.
-impl<F, D> fmt::Debug for NotRegistered<F, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NotRegistered")
-            .field("reason", &self.reason)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<F, D> core::error::Error for NotRegistered<F, D> {}
-
-impl fmt::Display for UnknownKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the poll set has no registration with this key")
-    }
-}
-
-impl core::error::Error for UnknownKey {}

@@ -125,11 +125,6 @@ mod calls {
     }
 
     #[unsafe(no_mangle)]
-    extern "C" fn np_set_poll(set: &mut Set<'_>, timeout: Option<Duration>) -> Io {
-        set.poll(timeout)
-    }
-
-    #[unsafe(no_mangle)]
     extern "C" fn np_set_next(set: &mut Set<'_>) -> Option<(Key, Readiness)> {
         set.next_ready()
     }
@@ -199,18 +194,18 @@ mod others {
 
     #[unsafe(no_mangle)]
     extern "C" fn np_wait(fd: BorrowedFd<'_>, buf: &mut [u8], time: Duration) -> Io {
-        wouldblock::retry_until(fd, Retry::Recv, Deadline::after(time), |fd| {
+        wouldblock::until(fd, Deadline::after(time)).retry(Retry::Recv, |fd| {
             wouldblock::recv(fd, buf, RecvFlags::empty())
         })
     }
 
     #[unsafe(no_mangle)]
-    extern "C" fn np_connect_until(
+    extern "C" fn np_until_connect(
         fd: BorrowedFd<'_>,
         address: &SocketAddrUnix,
         deadline: Deadline,
     ) -> Io<()> {
-        wouldblock::connect_until(fd, address, deadline)
+        wouldblock::until(fd, deadline).connect(address)
     }
 
     #[unsafe(no_mangle)]

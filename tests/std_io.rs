@@ -18,32 +18,33 @@ fn pair() -> (NonBlocking<UnixStream>, NonBlocking<UnixStream>) {
 
 #[test]
 fn read_through_std_that_would_block_has_that_kind() {
-    let (mut ours, _theirs) = pair();
-    let error = Read::read(&mut ours, &mut [0; 8]).unwrap_err();
+    let (ours, _theirs) = pair();
+    let error = ours.std_io().read(&mut [0; 8]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
-    let error = Read::read(&mut &ours, &mut [0; 8]).unwrap_err();
+    let error = ours.into_std_io().read(&mut [0; 8]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
 fn write_through_std_until_full_has_that_kind() {
-    let (mut ours, _theirs) = pair();
+    let (ours, _theirs) = pair();
+    let mut ours = ours.std_io();
     let error = loop {
-        if let Err(error) = Write::write(&mut ours, &[0; 4096]) {
+        if let Err(error) = ours.write(&[0; 4096]) {
             break error;
         }
     };
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
-    Write::flush(&mut ours).unwrap();
+    ours.flush().unwrap();
 }
 
 #[test]
 fn buffered_readers_and_writers_work_on_top() {
     let (ours, theirs) = pair();
-    let mut writer = BufWriter::new(&theirs);
+    let mut writer = BufWriter::new(theirs.std_io());
     writer.write_all(b"one\ntwo\n").unwrap();
     writer.flush().unwrap();
-    let lines: Vec<_> = BufReader::new(&ours)
+    let lines: Vec<_> = BufReader::new(ours.into_std_io())
         .lines()
         .take(2)
         .map(Result::unwrap)
@@ -53,12 +54,12 @@ fn buffered_readers_and_writers_work_on_top() {
 
 #[test]
 fn vectored_forms_move_all_buffers() {
-    let (mut ours, mut theirs) = pair();
+    let (ours, theirs) = pair();
     let bufs = [IoSlice::new(b"head"), IoSlice::new(b"body")];
-    assert_eq!(Write::write_vectored(&mut theirs, &bufs).unwrap(), 8);
+    assert_eq!(theirs.std_io().write_vectored(&bufs).unwrap(), 8);
     let (mut head, mut body) = ([0; 4], [0; 8]);
     let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
-    assert_eq!(Read::read_vectored(&mut ours, &mut bufs).unwrap(), 8);
+    assert_eq!(ours.std_io().read_vectored(&mut bufs).unwrap(), 8);
     assert_eq!((&head, &body[..4]), (b"head", &b"body"[..]));
 }
 

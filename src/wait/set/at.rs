@@ -1,0 +1,137 @@
+//! [`At`]: a registered descriptor that can be called.
+
+use core::mem::MaybeUninit;
+
+use rustix::fd::OwnedFd;
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::SocketAddrAny;
+
+use super::entry::Watched;
+use crate::mapping::classify::Op;
+use crate::mapping::flags::{RecvFlags, SendFlags};
+use crate::mapping::io::Io;
+use crate::mapping::readiness::Interest;
+use crate::ops::connection::{Address, accept, accept_from, connect, finish_connect};
+use crate::ops::descriptor::Descriptor;
+use crate::ops::descriptors::recv_fds;
+use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_msg_all, send_to};
+use crate::ops::stream::{read, recv, recv_with, send, write};
+use crate::ops::vectored::{left, send_all, write_all, writev_all};
+use crate::wait::operations::each_operation;
+
+/// A registered descriptor, with the operations under their own names: each is one
+/// call, and the set remembers what it answered.
+#[derive(Debug)]
+pub struct At<'a, F>(pub(super) &'a mut Watched<F>);
+
+macro_rules! telling {
+    (
+        {$($one:ident($($arg:ident: $kind:ty),*) -> $io:ty: $op:expr;)*}
+        {$($any:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr, |$n:ident| $nothing:expr;)*}
+        {$($all:ident($rest:ident: $bufs:ty $(, $flags:ident: $flag:ty)?): $by:expr, |$it:ident| $left:expr;)*}
+    ) => {
+        $(
+            #[doc = concat!("See [`", stringify!($one), "()`](crate::", stringify!($one), "()).")]
+            #[inline]
+            pub fn $one(&mut self, $($arg: $kind),*) -> $io {
+                let answer = $one(&self.0.fd, $($arg),*);
+                self.told($op, answer, false)
+            }
+        )*
+        $(
+            #[doc = concat!("See [`", stringify!($any), "()`](crate::", stringify!($any), "()).")]
+            #[inline]
+            pub fn $any(&mut self, $($more: $its),*) -> $got {
+                let answer = $any(&self.0.fd, $($more),*);
+                if matches!(&answer, Io::Ready($n) if $nothing) {
+                    self.0.stopped($for, None, false);
+                    return answer;
+                }
+                self.told($for, answer, false)
+            }
+        )*
+        $(
+            #[doc = concat!("See [`", stringify!($all), "()`](crate::", stringify!($all), "()).")]
+            #[inline]
+            pub fn $all(&mut self, $rest: $bufs $(, $flags: $flag)?) -> Io<()> {
+                let left = |$it: &$bufs| $left;
+                let before = left(&$rest);
+                let answer = $all(&self.0.fd, $rest $(, $flags)?);
+                self.told($by, answer, left(&$rest) != before)
+            }
+        )*
+    };
+}
+
+impl<F: Descriptor> At<'_, F> {
+    each_operation!(telling);
+
+    /// See [`recv_with()`].
+    #[inline]
+    pub fn recv_with<R>(
+        &mut self,
+        buf: &mut [MaybeUninit<u8>],
+        flags: RecvFlags,
+        then: impl FnOnce(&mut [u8]) -> R,
+    ) -> Io<R> {
+        let answer = recv_with(&self.0.fd, buf, flags, then);
+        self.told(Op::Recv, answer, false)
+    }
+
+    /// See [`connect()`].
+    #[inline]
+    pub fn connect(&mut self, address: &impl Address) -> Io<()> {
+        let answer = connect(&self.0.fd, address);
+        // Of which every failure is final.
+        self.told(Op::ConnectUnix, answer, false)
+    }
+
+    /// One call of the caller's own.
+    #[inline]
+    pub fn attempt<T>(&mut self, op: Op, call: impl FnOnce(&F) -> Io<T>) -> Io<T> {
+        let answer = call(&self.0.fd);
+        self.told(op, answer, false)
+    }
+
+    #[inline]
+    fn told<T>(&mut self, op: Op, answer: Io<T>, progress: bool) -> Io<T> {
+        match answer {
+            Io::Ready(value) => {
+                self.0.done(op);
+                Io::Ready(value)
+            }
+            Io::WouldBlock => {
+                self.0.stopped(op, None, progress);
+                Io::WouldBlock
+            }
+            Io::Err(errno) if self.0.stopped(op, Some(errno), progress) => Io::WouldBlock,
+            Io::Err(errno) => Io::Err(errno),
+        }
+    }
+
+    /// The descriptor.
+    #[inline]
+    #[must_use]
+    pub fn fd(&self) -> &F {
+        &self.0.fd
+    }
+
+    /// What it is watched for.
+    #[inline]
+    #[must_use]
+    pub fn interest(&self) -> Interest {
+        self.0.interest
+    }
+
+    /// Changes what it is watched for.
+    #[inline]
+    pub fn set_interest(&mut self, interest: Interest) {
+        self.0.set_interest(interest);
+    }
+
+    /// The errno for which a call is to be made again without an event.
+    #[must_use]
+    pub fn resting_for(&self) -> Option<Errno> {
+        self.0.resting_for()
+    }
+}
