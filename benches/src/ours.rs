@@ -5,7 +5,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{SocketAddrAny, SocketAddrUnix, SocketAddrV4};
-use wouldblock::{Deadline, Growable, Interest, Io, PollSet, RecvFlags, SendFlags};
+use wouldblock::{Deadline, Growable, Interest, Io, Key, PollSet, RecvFlags, SendFlags};
 
 use std::cell::RefCell;
 
@@ -24,6 +24,25 @@ macro_rules! answer {
 #[inline(never)]
 pub fn recv(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
     answer!(wouldblock::recv(fd, buf, RecvFlags::empty()), n => ready(n))
+}
+
+#[inline(never)]
+pub fn until_recv(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    // The clock of rustix does not work in valgrind.
+    let until = wouldblock::until(fd, Deadline::never());
+    answer!(until.recv(buf, RecvFlags::empty()), n => ready(n))
+}
+
+/// A registered descriptor.
+pub type Registered = (RefCell<PollSet<OwnedFd, usize>>, Key);
+
+#[inline(never)]
+pub fn entry_recv((set, key): &Registered, buf: &mut [u8]) -> u64 {
+    let mut set = set.borrow_mut();
+    let Some((mut at, _)) = set.get_mut(*key) else {
+        return WOULD_BLOCK;
+    };
+    answer!(at.recv(buf, RecvFlags::empty()), n => ready(n))
 }
 
 #[inline(never)]
@@ -137,6 +156,17 @@ pub fn set_nonblocking(fd: &OwnedFd, _: &mut [u8]) -> u64 {
         Ok(()) => ready(0),
         Err(errno) => failed(errno.raw_os_error()),
     }
+}
+
+/// A wait for ever, and the hand-out.
+#[inline(never)]
+pub fn select(set: &RefCell<PollSet<OwnedFd, usize, Growable>>, _: &mut [u8]) -> u64 {
+    let mut set = set.borrow_mut();
+    let answer = set.select(Deadline::never());
+    while let Some(found) = set.next_ready() {
+        let _ = std::hint::black_box(found);
+    }
+    answer!(answer, n => ready(n))
 }
 
 /// All of a set: one is ready, and is asked for.

@@ -119,7 +119,9 @@ fn ours() {
         }
         assert_eq!(set.select(Deadline::never()), Io::Ready(1));
     });
-    task(AGAIN, who, || assert_eq!(set.select(Deadline::never()), Io::Ready(1)));
+    task(AGAIN, who, || {
+        assert_eq!(set.select(Deadline::never()), Io::Ready(1))
+    });
 }
 
 fn std_() {
