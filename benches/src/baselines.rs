@@ -394,8 +394,18 @@ pub mod fair {
     /// taken: where `bare` then waits for ever.
     #[inline(never)]
     pub fn finish_connect(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+        use net::AddressFamily as Family;
+        let proves = |peer: &Option<SocketAddrAny>| {
+            peer.as_ref().is_none_or(|peer| {
+                matches!(
+                    peer.address_family(),
+                    Family::INET | Family::INET6 | Family::UNIX
+                )
+            })
+        };
         let unnamed = match net::getpeername(fd) {
-            Ok(_) => return ready(0),
+            Ok(peer) if proves(&peer) => return ready(0),
+            Ok(_) => Errno::NOTCONN,
             Err(errno) => errno,
         };
         let mut fds = [PollFd::new(fd, PollFlags::OUT)];

@@ -1,6 +1,6 @@
 //! `accept`, `connect` and what ends a connect.
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{
@@ -113,8 +113,8 @@ pub fn accept<Fd: Descriptor>(fd: Fd) -> Io<OwnedFd> {
 
 /// Like [`accept`], with the peer's address.
 ///
-/// There is none where the system gives none, as some do for an unnamed `AF_UNIX` peer
-/// (Linux and macOS give one with an empty name).
+/// There is none for an unnamed `AF_UNIX` peer on some systems (Linux gives one with an
+/// empty name).
 ///
 /// ```
 /// use wouldblock::{Io, accept_from, set_nonblocking};
@@ -197,8 +197,10 @@ impl Address for SocketAddrAny {
 
 /// `connect(fd, address)`—Starts a connection without waiting for it.
 ///
-/// - `Ready(())`: connected, at once (usual for `AF_UNIX`). On a datagram
-///   socket: the peer is set.
+/// - `Ready(())`: connected, at once (usual for `AF_UNIX`); there is nothing to
+///   finish. On a datagram socket: the peer is set. Under TCP Fast Open
+///   (`TCP_FASTOPEN_CONNECT`): nothing was sent yet, and the first
+///   [`send()`](crate::send()) starts the attempt.
 /// - `WouldBlock`: the attempt is under way. Wait for
 ///   [`Interest::WRITABLE`], then call [`finish_connect`];
 ///   never `connect` a second time.
@@ -219,7 +221,7 @@ impl Address for SocketAddrAny {
 /// | Linux | EAGAIN; the socket polls as writable and hung up, `SO_ERROR` is 0 | `BackOff` |
 /// | macOS, FreeBSD, NetBSD, OpenBSD, DragonFly | ECONNREFUSED, as if nobody listened | `Failed` |
 /// | Haiku | ENOBUFS | `BackOff` |
-/// | illumos, Solaris | EINPROGRESS until the server accepts | `WouldBlock` |
+/// | illumos | ECONNREFUSED | `Failed` |
 ///
 /// EISCONN is `Failed`: the socket may be connected to another peer.
 ///
@@ -254,10 +256,13 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
     } else {
         Op::Connect
     };
-    retry_interrupted(op, fd, address, move |fd, address| {
+    let answer = retry_interrupted(op, fd, address, move |fd, address| {
         net::connect(fd, *address).map(|()| 0)
-    })
-    .map(drop)
+    });
+    match answer {
+        Io::Ready(_) if HOST.connects_early => finish_connect(fd),
+        answer => answer.map(drop),
+    }
 }
 
 /// Returns the state of a connection attempt, without waiting.
@@ -272,7 +277,13 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
 /// writable alone, others as hung up alone. On a socket that was never
 /// connected it answers `ENOTCONN` on Linux, and `WouldBlock` on the BSDs,
 /// which do not report such a socket as ready; on a listener, which is never
-/// writable, it is `WouldBlock` everywhere.
+/// writable, it is `WouldBlock` everywhere. After a [`connect`] that was `Ready` there
+/// is nothing to ask; TCP Fast Open's is `ENOTCONN` until the first `send`.
+///
+/// A peer's name proves a connection of IP and `AF_UNIX`, and is asked for first. Some
+/// families name a peer to which they are still connecting (Bluetooth, NFC); there
+/// readiness and `SO_ERROR` decide, so that a connected socket without room for more
+/// is `WouldBlock`, too.
 ///
 /// # References
 ///
@@ -283,9 +294,17 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
 #[doc(alias = "getpeername")]
 #[inline]
 pub fn finish_connect<Fd: Descriptor>(fd: Fd) -> Io<()> {
-    let fd = fd.as_fd();
-    let Err(unnamed) = net::getpeername(fd) else {
-        return Io::Ready(());
+    finish_connect_by(fd.as_fd(), HOST)
+}
+
+#[inline]
+fn finish_connect_by(fd: BorrowedFd<'_>, platform: &Platform) -> Io<()> {
+    let unnamed = match net::getpeername(fd) {
+        Ok(peer) if !platform.connects_early && proves_a_connection(peer.as_ref()) => {
+            return Io::Ready(());
+        }
+        Ok(_) => NOT_CONNECTED,
+        Err(errno) => errno,
     };
     match ready(fd, Interest::WRITABLE) {
         Io::Ready(_) => {}
@@ -305,6 +324,18 @@ pub fn finish_connect<Fd: Descriptor>(fd: Fd) -> Io<()> {
         Ok(_) => Io::Ready(()),
         Err(_) => Io::Err(NOT_CONNECTED),
     }
+}
+
+/// Whether this peer can only be one to which a connection stands. rustix knows none
+/// where an `AF_UNIX` peer has no name.
+fn proves_a_connection(peer: Option<&SocketAddrAny>) -> bool {
+    use AddressFamily as Family;
+    peer.is_none_or(|peer| {
+        matches!(
+            peer.address_family(),
+            Family::INET | Family::INET6 | Family::UNIX
+        )
+    })
 }
 
 /// The operations of connections as methods; see the functions of the same names.
@@ -339,8 +370,11 @@ impl<F: AsFd> NonBlocking<F> {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::ops::creation::socketpair;
     use crate::ops::mode::{is_nonblocking, set_nonblocking};
+    use crate::ops::stream::{read, write};
     use rustix::io::{FdFlags, fcntl_getfd};
+    use rustix::net::SocketType;
     use std::net::{TcpListener, TcpStream};
 
     fn accept_of(mut error: impl FnMut() -> Errno) -> Io<OwnedFd> {
@@ -414,7 +448,7 @@ mod tests {
             let fd = accept_by(&platform, |fd| fd, call).ready().unwrap();
             assert_eq!(is_nonblocking(&fd), Ok(true));
             let mut buf = [0; 16];
-            let received = crate::ops::stream::read(&fd, &mut buf);
+            let received = read(&fd, &mut buf);
             assert_eq!(
                 (received, &buf[..12]),
                 (Io::Ready(12), &b"all there is"[..])
@@ -442,6 +476,20 @@ mod tests {
     fn accept_without_a_descriptor_fails_at_once() {
         let answer = accept_of(|| Errno::MFILE);
         assert_eq!(answer.err(), Some(Errno::MFILE));
+    }
+
+    /// Emscripten: the peer has a name, and readiness tells.
+    #[test]
+    fn finish_connect_where_connections_have_a_name_early_goes_by_readiness() {
+        let mut early = *HOST;
+        early.connects_early = true;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        assert_eq!(finish_connect_by(ours.as_fd(), &early), Io::Ready(()));
+        while write(&ours, &[0; 4096]).is_ready() {}
+        assert_eq!(finish_connect_by(ours.as_fd(), &early), Io::WouldBlock);
+        assert_eq!(finish_connect_by(ours.as_fd(), HOST), Io::Ready(()));
+        while read(&theirs, &mut [0; 4096]).is_ready() {}
+        assert_eq!(finish_connect_by(ours.as_fd(), &early), Io::Ready(()));
     }
 
     #[test]

@@ -170,6 +170,20 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Writes an address of this family where a `getpeername` wants one.
+    pub(crate) fn name_peer(&self, family: u16) {
+        let name = std::ptr::with_exposed_provenance_mut::<u16>(self.args[1] as usize);
+        let length = std::ptr::with_exposed_provenance_mut::<u32>(self.args[2] as usize);
+        // SAFETY: the caller's own places, of at least these sizes, while it is in the
+        // call.
+        unsafe {
+            name.write(family);
+            length.write(16);
+        }
+    }
+}
+
 fn gathered(bufs: u64, count: u64) -> Vec<u8> {
     let bufs = std::ptr::with_exposed_provenance::<libc::iovec>(bufs as usize);
     (0..count as usize)

@@ -261,6 +261,44 @@ fn finish_connect_without_a_name_asks_further() {
     }
 }
 
+/// Bluetooth and NFC name the peer of a socket that is still connecting: there the
+/// name comes last.
+#[test]
+fn finish_connect_of_a_family_that_names_its_peer_early_goes_by_readiness() {
+    if !is_available() {
+        return;
+    }
+    const CALLS: [c_long; 2] = [libc::SYS_getpeername, libc::SYS_ppoll];
+    let finish = |fd: &OwnedFd, poll: Answer| {
+        let mut made = 0;
+        let kernel = |call: &kernel::Call| {
+            made += 1;
+            match made {
+                1 => {
+                    call.name_peer(libc::AF_BLUETOOTH as u16);
+                    Answer::Value(0)
+                }
+                2 => poll,
+                _ => Answer::Real,
+            }
+        };
+        answered(&CALLS, kernel, || wouldblock::finish_connect(fd))
+    };
+    let world = World::new();
+    let nothing_yet = Answer::Value(0);
+    assert_eq!(finish(&world.fresh, nothing_yet), (Io::WouldBlock, 2));
+    let connected = OwnedFd::from(world.connected);
+    assert_eq!(finish(&connected, Answer::Real), (Io::Ready(()), 3));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    assert_eq!(wouldblock::connect(&world.fresh, &address), Io::WouldBlock);
+    let mut fds = [Interest::WRITABLE.on(&world.fresh)];
+    assert!(wouldblock::poll(&mut fds, Some(Duration::from_secs(20))).is_ready());
+    let refused = Io::Err(Errno::CONNREFUSED);
+    assert_eq!(finish(&world.fresh, Answer::Real), (refused, 2));
+}
+
 /// What fits into one call needs no second one to ask how to cut it.
 #[test]
 fn messages_of_as_many_buffers_as_fit_do_not_ask_for_the_type() {
