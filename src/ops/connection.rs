@@ -155,23 +155,33 @@ fn accept_by<T>(
             }
             Err(errno) => errno,
         };
-        tries += 1;
         match classify(Op::Accept, errno.raw_os_error(), platform) {
             Outcome::WouldBlock => return Io::WouldBlock,
-            Outcome::Interrupted | Outcome::TryNext if tries < TRIES => {}
+            Outcome::Interrupted | Outcome::TryNext => tries += 1,
             _ => return Io::Err(errno),
+        }
+        if tries == TRIES {
+            return Io::Err(errno);
         }
     }
 }
 
-/// A socket address that tells whether it is an `AF_UNIX` one, because the same
-/// errno means something else there.
+/// A socket address that tells what its errnos mean, because the same one means
+/// something else for another family.
 ///
 /// Implemented for rustix's address types. For any other, convert it to a
-/// [`SocketAddrAny`], or implement this.
+/// [`SocketAddrAny`], which answers by its family, or implement this.
 pub trait Address: SocketAddrArg {
-    /// Whether the address family is `AF_UNIX`.
+    /// Whether the address family is `AF_UNIX`: for [`connect`].
     fn is_unix(&self) -> bool;
+
+    /// Whether a datagram to it waits in its receiver's queue, so that a full one says
+    /// nothing about the sender: `AF_UNIX`, and netlink on Linux
+    /// ([`Platform::receiver_queue_families`]). For [`send_to`](crate::send_to).
+    #[inline]
+    fn fills_its_receiver(&self) -> bool {
+        self.is_unix()
+    }
 }
 
 /// The families are those of rustix's types; the operations ask by this.

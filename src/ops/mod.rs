@@ -42,14 +42,16 @@ fn retry_interrupted<A: Copy, B>(
 ) -> Io {
     match call(fd, &mut buf) {
         Err(errno) if is_interrupted(op, errno) => match call_again(fd, buf, call, op) {
-            (FAILED, errno) => Io::from_result(op, Err(errno)),
-            (n, _) => Io::Ready(n),
+            (n, _) if n < BLOCKED => Io::Ready(n),
+            (BLOCKED, _) => Io::WouldBlock,
+            (_, errno) => Io::Err(errno),
         },
         result => Io::from_result(op, result),
     }
 }
 
-/// No call counts so many.
+/// No call counts so many, or one more.
+const BLOCKED: usize = usize::MAX - 1;
 const FAILED: usize = usize::MAX;
 
 #[cold]
@@ -65,8 +67,11 @@ fn call_again<A: Copy, B>(
         tries += 1;
         match call(fd, &mut buf) {
             Ok(n) => return (n, NO_PROGRESS),
-            Err(errno) if tries < TRIES && is_interrupted(op, errno) => {}
-            Err(errno) => return (FAILED, errno),
+            Err(errno) => match op.outcome(errno) {
+                Outcome::Interrupted if tries < TRIES => {}
+                Outcome::WouldBlock => return (BLOCKED, errno),
+                _ => return (FAILED, errno),
+            },
         }
     }
 }
