@@ -5,7 +5,7 @@
 mod common;
 
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::time::Instant;
 
@@ -583,4 +583,63 @@ fn finish_connect_on_a_listener_would_block_as_documented() {
     let _client = TcpStream::connect(address).unwrap();
     wait_to_read(&listener);
     assert_eq!(finish_connect(&listener), Io::WouldBlock);
+}
+
+/// TCP Fast Open: `connect` is put off until there is something to send, and without a
+/// cookie the connection is made first after all.
+#[test]
+#[cfg(target_os = "linux")]
+fn c01b_tfo_cookie_lost_send_would_block_and_goes_on() {
+    // A thread of its own has a network of its own.
+    std::thread::spawn(|| {
+        // A client that does without a cookie at first, and then does not.
+        if let Err(error) = own_network().and_then(|()| fast_open("5")) {
+            println!("skipped: no network of its own: {error}");
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let ours = tcp_socket();
+        common::set_option(&ours, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
+        assert_eq!(connect(&ours, &address), Io::Ready(()));
+        assert_eq!(finish_connect(&ours), Io::Err(Errno::NOTCONN));
+        fast_open("1").unwrap();
+        assert_eq!(send(&ours, b"hello", SendFlags::empty()), Io::WouldBlock);
+        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+        assert_eq!(finish_connect(&ours), Io::Ready(()));
+        assert_eq!(send(&ours, b"hello", SendFlags::empty()), Io::Ready(5));
+        let (theirs, _) = listener.accept().unwrap();
+        assert_eq!(common::read_exactly(&theirs, 5), b"hello");
+    })
+    .join()
+    .unwrap();
+}
+
+#[cfg(target_os = "linux")]
+fn fast_open(bits: &str) -> std::io::Result<()> {
+    std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", bits)
+}
+
+/// Gives this thread a network of its own, with loopback alone.
+#[cfg(target_os = "linux")]
+fn own_network() -> std::io::Result<()> {
+    // SAFETY: it changes what this thread sees of the network, and no memory.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    let socket = tcp_socket();
+    // SAFETY: zero is a value of every field; the call reads the structure.
+    let done = unsafe {
+        let mut request: libc::ifreq = std::mem::zeroed();
+        for (place, byte) in request.ifr_name.iter_mut().zip(*b"lo") {
+            *place = byte.try_into().unwrap();
+        }
+        request.ifr_ifru.ifru_flags = libc::IFF_UP.try_into().unwrap();
+        let number = libc::SIOCSIFFLAGS as _;
+        libc::ioctl(socket.as_raw_fd(), number, &raw mut request)
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }

@@ -19,8 +19,8 @@ use common::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags,
-    SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect, poll, recv, recv_fds,
-    recv_from, recv_msg, send_fds, set_nonblocking, socket, socketpair,
+    SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect, poll, ready, recv,
+    recv_fds, recv_from, recv_msg, send_fds, set_nonblocking, socket, socketpair,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -343,4 +343,53 @@ fn recv_fds_of_a_sender_that_ended_still_gives_them() {
         assert_eq!((message.bytes, message.descriptors), (0, 0), "the end");
         assert_eq!(open_descriptors(), before - 2);
     });
+}
+
+/// The descriptors of a user that nobody has received yet are too many. It passes when
+/// the peer reads, and no event tells.
+#[test]
+#[cfg(target_os = "linux")]
+fn c09_toomanyrefs_in_flight_says_back_off_and_passes() {
+    alone("c09_toomanyrefs_in_flight_says_back_off_and_passes", || {
+        let limits = Rlimit {
+            current: Some(64),
+            maximum: Some(64),
+        };
+        setrlimit(Resource::Nofile, limits).unwrap();
+        become_nobody();
+        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, None);
+        let (ours, theirs) = pair.unwrap();
+        let file = File::open("/dev/null").unwrap();
+        let many = [file.as_fd(); 16];
+        let send = || send_fds(&ours, &[IoSlice::new(b"!")], &many, SEND);
+        let mut messages = 0;
+        let answer = loop {
+            match send() {
+                Io::Ready(_) => messages += 1,
+                answer => break answer,
+            }
+        };
+        assert_eq!(answer, Io::Err(Errno::TOOMANYREFS), "after {messages}");
+        assert_eq!(Op::Send.outcome(Errno::TOOMANYREFS), Outcome::BackOff);
+        assert_eq!(Op::SendToUnix.outcome(Errno::TOOMANYREFS), Outcome::BackOff);
+        assert!(ready(&ours, Interest::WRITABLE).is_ready());
+        for _ in 0..messages {
+            let (mut byte, mut into) = ([0], [const { None }; 16]);
+            let bufs = &mut [IoSliceMut::new(&mut byte)];
+            assert!(recv_fds(&theirs, bufs, &mut into, NONE).is_ready());
+        }
+        assert_eq!(send(), Io::Ready(1));
+    });
+}
+
+/// The superuser has no such limit.
+#[cfg(target_os = "linux")]
+fn become_nobody() {
+    #![allow(unsafe_code, reason = "rustix has no safe form for the whole process")]
+    // SAFETY: they change who this process is, and touch no memory.
+    unsafe {
+        if libc::geteuid() == 0 {
+            assert_eq!((libc::setgid(65534), libc::setuid(65534)), (0, 0));
+        }
+    }
 }

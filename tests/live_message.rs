@@ -248,6 +248,86 @@ fn send_to_a_full_unix_receiver_is_no_would_block_and_says_back_off() {
     assert_eq!(ours.send_to(b"one", SEND, &address), Io::Ready(3));
 }
 
+/// The receiver's queue has room; it is the sender's own buffer that has none.
+#[test]
+#[cfg(target_os = "linux")]
+fn r_sendto_with_ones_own_buffer_full_would_block_and_the_event_comes() {
+    let (receiver, address, _directory) = named();
+    let ours = NonBlocking::new(UnixDatagram::unbound().unwrap()).unwrap();
+    let large = vec![7; 60_000];
+    let bufs = [IoSlice::new(&large)];
+    type Send<'a> = &'a dyn Fn() -> Io;
+    let forms: [Send<'_>; 2] = [&|| ours.send_to(&large, SEND, &address), &|| {
+        ours.send_msg_to(&bufs, SEND, &address)
+    }];
+    for form in forms {
+        let answer = loop {
+            match form() {
+                Io::Ready(n) => assert_eq!(n, large.len()),
+                answer => break answer,
+            }
+        };
+        assert_eq!(answer, Io::WouldBlock);
+        assert!(ready(&ours, Interest::WRITABLE).is_would_block());
+        while receiver.recv(&mut [0; 8], NONE).is_ready() {}
+        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+    }
+}
+
+/// Linux ignores the address there, so it is an ordinary send.
+#[test]
+#[cfg(target_os = "linux")]
+fn send_to_an_address_from_a_full_seqpacket_would_block() {
+    use wouldblock::{AddressFamily, SocketType, socketpair};
+    let (_receiver, address, _directory) = named();
+    for size in [1, 60_000] {
+        let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, None);
+        let (ours, theirs) = pair.unwrap();
+        let record = vec![7; size];
+        while send_to(&ours, &record, SEND, &address).is_ready() {}
+        let bufs = [IoSlice::new(&record)];
+        let answers = [
+            send_to(&ours, &record, SEND, &address),
+            send_msg_to(&ours, &bufs, SEND, &address),
+        ];
+        assert_eq!(answers, [Io::WouldBlock; 2], "{size}");
+        assert!(ready(&ours, Interest::WRITABLE).is_would_block());
+        while wouldblock::recv(&theirs, &mut [0; 8], NONE).is_ready() {}
+        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+    }
+}
+
+/// A netlink message waits in its receiver's queue, and the sender polls as writable.
+#[test]
+#[cfg(target_os = "linux")]
+fn send_to_a_full_netlink_receiver_is_no_would_block_and_says_back_off() {
+    use rustix::net::netlink::{self, SocketAddrNetlink};
+    use wouldblock::{AddressFamily, SocketType, socket};
+    let open = || {
+        let family = AddressFamily::NETLINK;
+        let fd = socket(family, SocketType::DGRAM, Some(netlink::USERSOCK)).unwrap();
+        rustix::net::bind(&fd, &SocketAddrNetlink::new(0, 0)).unwrap();
+        fd
+    };
+    let (ours, theirs) = (open(), open());
+    let address: SocketAddrAny = rustix::net::getsockname(&theirs).unwrap();
+    let message = [7; 1024];
+    let answer = loop {
+        match send_to(&ours, &message, SEND, &address) {
+            Io::Ready(n) => assert_eq!(n, message.len()),
+            answer => break answer,
+        }
+    };
+    assert_eq!(answer, Io::Err(Errno::AGAIN));
+    assert_eq!(Op::SendToUnix.outcome(Errno::AGAIN), Outcome::BackOff);
+    assert!(ready(&ours, Interest::WRITABLE).is_ready());
+    let bufs = [IoSlice::new(&message)];
+    let answer = send_msg_to(&ours, &bufs, SEND, &address);
+    assert_eq!(answer, Io::Err(Errno::AGAIN));
+    while wouldblock::recv(&theirs, &mut [0; 1024], NONE).is_ready() {}
+    assert_eq!(send_to(&ours, &message, SEND, &address), Io::Ready(1024));
+}
+
 /// A connected TCP socket takes an address along, and can be filled.
 #[test]
 #[cfg(target_os = "linux")]

@@ -25,6 +25,9 @@ const ROWS: [Row; 9] = {
     const INTR: &[&str] = &["EINTR"];
     const MEMORY: &[&str] = &["ENOBUFS", "ENOMEM"];
     const AGAIN_OR_MEMORY: &[&str] = &["EAGAIN", "ENOBUFS", "ENOMEM"];
+    const SEND: &[&str] = &["EAGAIN", "EINPROGRESS"];
+    const SEND_LATER: &[&str] = &["ENOBUFS", "ENOMEM", "too much in flight", "EMFILE if sent"];
+    const TO_UNIX_LATER: &[&str] = &["EAGAIN", "ENOBUFS", "ENOMEM", "too much in flight"];
     const GONE: &[&str] = &["ECONNABORTED", "EPROTO", "a network error"];
     const ACCEPT: &[&str] = &["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
     const CONNECT: &[&str] = &["EINPROGRESS", "EALREADY", "EINTR"];
@@ -33,10 +36,10 @@ const ROWS: [Row; 9] = {
         (Op::Read, [AGAIN, INTR, &[], &[]]),
         (Op::Recv, [AGAIN, INTR, &[], &[]]),
         (Op::Write, [AGAIN, INTR, &[], MEMORY]),
-        (Op::Send, [AGAIN, INTR, &[], MEMORY]),
+        (Op::Send, [SEND, INTR, &[], SEND_LATER]),
         (
             Op::SendToUnix,
-            [&["EAGAIN if the event arrives"], INTR, &[], AGAIN_OR_MEMORY],
+            [&["EAGAIN if the event arrives"], INTR, &[], TO_UNIX_LATER],
         ),
         (Op::Accept, [AGAIN, INTR, GONE, ACCEPT]),
         (Op::Connect, [CONNECT, &[], &[], AGAIN_OR_MEMORY]),
@@ -65,6 +68,14 @@ fn names(raw: i32, platform: &Platform) -> Vec<&'static str> {
         ("ECONNABORTED", raw == platform.econnaborted),
         ("EPROTO", raw == platform.eproto),
         ("EMFILE", raw == platform.emfile),
+        (
+            "EMFILE if sent",
+            raw == platform.emfile && platform.send_emfile,
+        ),
+        (
+            "too much in flight",
+            platform.in_flight_errors.contains(&raw),
+        ),
         ("ENFILE", raw == platform.enfile),
         (
             "a network error",
@@ -164,6 +175,7 @@ fn numbers(p: &Platform) -> Vec<i32> {
         p.enfile,
     ];
     all.extend(p.accept_network_errors);
+    all.extend(p.in_flight_errors);
     all
 }
 
@@ -172,7 +184,7 @@ fn change(p: &mut Platform, input: &mut Input<'_>) {
     for _ in 0..input.byte() % 4 {
         let to = input.byte();
         let number = i32::from(to % 16);
-        match input.byte() % 14 {
+        match input.byte() % 16 {
             0 => p.eagain = number,
             1 => p.ewouldblock = number,
             2 => p.eintr = number,
@@ -191,6 +203,8 @@ fn change(p: &mut Platform, input: &mut Input<'_>) {
                 use QueueEvent::{Arrives, Never, Unknown};
                 p.unix_queue_event = [Arrives, Never, Unknown][usize::from(to % 3)];
             }
+            13 => p.in_flight_errors = [&[][..], &[3], &[2, 11, 15], &[-1]][usize::from(to % 4)],
+            14 => p.send_emfile = to % 2 == 0,
             _ => {
                 use Interrupted::{GoesOn, NothingStarted, Unknown};
                 p.unix_connect_interrupted = [GoesOn, NothingStarted, Unknown][usize::from(to % 3)];
@@ -217,9 +231,13 @@ fn change_the_rest(p: &mut Platform, input: &mut Input<'_>) {
     p.emfile = kept.emfile;
     p.enfile = kept.enfile;
     p.accept_network_errors = kept.accept_network_errors;
+    p.in_flight_errors = kept.in_flight_errors;
+    p.send_emfile = kept.send_emfile;
     p.unix_queue_event = kept.unix_queue_event;
     p.unix_connect_interrupted = kept.unix_connect_interrupted;
     p.so_nosigpipe = input.byte() < 128;
+    p.peek_rights = input.byte() < 128;
+    p.connects_early = input.byte() < 128;
     p.poll_clock = if input.byte() < 128 {
         PollClock::Nanoseconds
     } else {

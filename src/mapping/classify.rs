@@ -9,8 +9,9 @@ use crate::platform::{HOST, Interrupted, Platform, QueueEvent};
 /// An operation, as far as its errnos mean something of their own.
 ///
 /// Not every function of this crate has one: `recv_with` is a `Recv`. The names
-/// ending in `Unix` are the same system call with an `AF_UNIX` address, whose
-/// errnos mean something else.
+/// ending in `Unix` are the same system call with an `AF_UNIX` address (or, for a
+/// datagram, one of another family that queues alike), whose errnos mean something
+/// else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Op {
@@ -20,9 +21,10 @@ pub enum Op {
     Write,
     /// `recv`, `recvfrom` and `recvmsg`.
     Recv,
-    /// `send` and `sendmsg`; `sendto` with an address that is not `AF_UNIX`.
+    /// `send` and `sendmsg`, and `sendto` where a datagram waits in one's own buffer.
     Send,
-    /// `sendto` and `sendmsg` of a datagram to a named `AF_UNIX` address.
+    /// `sendto` and `sendmsg` of a datagram to an address where it waits in the
+    /// receiver's queue: a named `AF_UNIX` one, and on Linux one of netlink.
     SendToUnix,
     /// `accept`.
     Accept,
@@ -111,8 +113,9 @@ impl Op {
 /// | op | `WouldBlock` | `Interrupted` | `TryNext` | `BackOff` |
 /// |---|---|---|---|---|
 /// | `Read`, `Recv` | EAGAIN | EINTR | | |
-/// | `Write`, `Send` | EAGAIN | EINTR | | ENOBUFS, ENOMEM |
-/// | `SendToUnix` | EAGAIN where [the queue's event arrives](Platform::unix_queue_event) | EINTR | | ENOBUFS, ENOMEM; EAGAIN elsewhere |
+/// | `Write` | EAGAIN | EINTR | | ENOBUFS, ENOMEM |
+/// | `Send` | EAGAIN, EINPROGRESS | EINTR | | ENOBUFS, ENOMEM, [too much in flight](Platform::in_flight_errors); [EMFILE on OpenBSD](Platform::send_emfile) |
+/// | `SendToUnix` | EAGAIN where [the queue's event arrives](Platform::unix_queue_event) | EINTR | | ENOBUFS, ENOMEM, [too much in flight](Platform::in_flight_errors); EAGAIN elsewhere |
 /// | `Accept` | EAGAIN | EINTR | ECONNABORTED, EPROTO, [network errors](Platform::accept_network_errors) | EMFILE, ENFILE, ENOBUFS, ENOMEM |
 /// | `Connect` | EINPROGRESS, EALREADY, EINTR | | | EAGAIN, ENOBUFS, ENOMEM |
 /// | `ConnectUnix` | EINPROGRESS, EALREADY; EINTR where [the attempt goes on](Platform::unix_connect_interrupted) | EINTR elsewhere | | EAGAIN, ENOBUFS, ENOMEM |
@@ -128,6 +131,11 @@ impl Op {
 ///
 /// # Corners
 ///
+/// - `send`'s EINPROGRESS is TCP Fast Open without a cookie: nothing was sent, the
+///   connection is being made, and writability tells when it is.
+/// - `send`'s EMSGSIZE is `Failed`, although NetBSD and macOS also answer it to
+///   descriptors for which there is no room now: the number cannot tell them from a
+///   message that never fits.
 /// - `recv`'s ENOBUFS is `Failed`: a netlink socket lost messages, and the next
 ///   `recv` works.
 /// - `connect`'s EISCONN is `Failed`: the peer may be another one.
@@ -160,7 +168,8 @@ pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
     // two patterns of one value do not compile cleanly.
     let again = raw == platform.eagain || raw == platform.ewouldblock;
     let would_block = match op {
-        Op::Read | Op::Recv | Op::Write | Op::Send | Op::Accept => again,
+        Op::Read | Op::Recv | Op::Write | Op::Accept => again,
+        Op::Send => again || raw == platform.einprogress,
         Op::SendToUnix => again && queue_event_arrives(platform),
         Op::Connect => under_way(raw, platform) || raw == platform.eintr,
         Op::ConnectUnix => {
@@ -179,9 +188,17 @@ pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
     }
     let back_off = match op {
         Op::Read | Op::Recv => false,
-        Op::Write | Op::Send => no_memory(raw, platform),
+        Op::Write => no_memory(raw, platform),
+        Op::Send => {
+            no_memory(raw, platform)
+                || is_one_of(raw, platform.in_flight_errors)
+                || platform.send_emfile && raw == platform.emfile
+        }
         Op::Accept => no_descriptor(raw, platform) || no_memory(raw, platform),
-        Op::SendToUnix | Op::Connect | Op::ConnectUnix => again || no_memory(raw, platform),
+        Op::SendToUnix => {
+            again || no_memory(raw, platform) || is_one_of(raw, platform.in_flight_errors)
+        }
+        Op::Connect | Op::ConnectUnix => again || no_memory(raw, platform),
         Op::Poll => again || raw == platform.enomem,
     };
     if back_off {
@@ -215,15 +232,26 @@ const fn unix_attempt_goes_on(platform: &Platform) -> bool {
 }
 
 const fn connection_is_gone(raw: i32, platform: &Platform) -> bool {
-    if raw == platform.econnaborted || raw == platform.eproto {
-        return true;
-    }
+    raw == platform.econnaborted
+        || raw == platform.eproto
+        || is_one_of(raw, platform.accept_network_errors)
+}
+
+const fn is_one_of(raw: i32, numbers: &[i32]) -> bool {
     let mut i = 0;
-    while i < platform.accept_network_errors.len() {
-        if raw == platform.accept_network_errors[i] {
+    while i < numbers.len() {
+        if raw == numbers[i] {
             return true;
         }
         i += 1;
     }
     false
+}
+
+/// Whether a failed send leaves open whose queue is full, the receiver's, which sends
+/// no event, or one's own buffer, which does. How the socket polls tells.
+pub(crate) const fn leaves_open_whose_queue(op: Op, raw: i32, platform: &Platform) -> bool {
+    matches!(op, Op::SendToUnix)
+        && !queue_event_arrives(platform)
+        && (raw == platform.eagain || raw == platform.ewouldblock)
 }

@@ -203,6 +203,12 @@ impl Address for SocketAddrAny {
     fn is_unix(&self) -> bool {
         self.address_family() == AddressFamily::UNIX
     }
+
+    #[inline]
+    fn fills_its_receiver(&self) -> bool {
+        let family = i32::from(self.address_family().as_raw());
+        self.is_unix() || HOST.receiver_queue_families.contains(&family)
+    }
 }
 
 /// `connect(fd, address)`—Starts a connection without waiting for it.

@@ -21,12 +21,14 @@ use super::creation::set_close_on_exec;
 use super::vectored::{Bytes, BytesMut};
 use super::vectored::{all_vectored, buffers_that_fit};
 use super::{clamp, clamp_mut, recv_flags, retry_for, retry_interrupted, send_flags};
-use crate::mapping::classify::Op;
+use crate::mapping::classify::{Op, leaves_open_whose_queue};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
+use crate::mapping::readiness::Interest;
 use crate::ops::connection::Address;
 use crate::ops::descriptor::Descriptor;
 use crate::ops::mode::NonBlocking;
+use crate::ops::poll::ready;
 use crate::platform::{HOST, Platform};
 
 /// `recvfrom(fd, buf, flags)`—Receives a message and its sender's address,
@@ -77,12 +79,13 @@ pub fn recv_from<Fd: Descriptor>(
 ///
 /// - `Ready(n)`: `n` bytes were taken; a datagram is taken whole or not at all.
 /// - `Ready(0)`: `buf` is empty, and an empty datagram was sent.
-/// - `WouldBlock`: there is no room in the socket's own queue. Wait for
-///   [`Interest::WRITABLE`](crate::Interest::WRITABLE).
-/// - `Err`: as for [`send()`](crate::send()). With an `AF_UNIX` address the
-///   operation is [`Op::SendToUnix`], for which a full queue *at the receiver* is
-///   [`Outcome::BackOff`](crate::Outcome::BackOff) on most systems: the socket
-///   polls as writable at once, so pause instead of polling.
+/// - `WouldBlock`: there is no room in the socket's own buffer. Wait for
+///   [`Interest::WRITABLE`].
+/// - `Err`: as for [`send()`](crate::send()). With an `AF_UNIX` address, or one of
+///   netlink, the operation is [`Op::SendToUnix`], for which a full queue *at the
+///   receiver* is [`Outcome::BackOff`](crate::Outcome::BackOff) on most systems: the
+///   socket polls as writable at once, so pause instead of polling. Where the errno
+///   does not say which of the two it is, this function asks how the socket polls.
 ///
 /// # Platform notes
 ///
@@ -90,9 +93,14 @@ pub fn recv_from<Fd: Descriptor>(
 ///
 /// | system | answer |
 /// |---|---|
-/// | Linux | `Err(EAGAIN)`, outcome `BackOff` |
+/// | Linux | `Err(EAGAIN)`, outcome `BackOff`; netlink's likewise |
 /// | the BSDs, macOS | `Err(ENOBUFS)`, outcome `BackOff` |
-/// | Haiku, and where nobody has looked | `Err` of the system's number, outcome `BackOff` |
+/// | illumos | `WouldBlock` |
+/// | Cygwin | `Ready`, and the datagram is lost |
+/// | Haiku, Hurd, and where nobody has looked | `Err` of the system's number, outcome `BackOff` |
+///
+/// Linux ignores the address on a sequenced-packet socket: there only its own buffer
+/// can be full.
 ///
 /// # Examples
 ///
@@ -115,17 +123,34 @@ pub fn recv_from<Fd: Descriptor>(
 pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
-    retry_interrupted(op_to(address), fd, buf, move |fd, buf| {
+    let op = op_to(address);
+    let answer = retry_interrupted(op, fd, buf, move |fd, buf| {
         net::sendto(fd, buf, send_flags(flags, HOST), address)
-    })
+    });
+    whose_queue(op, fd, answer)
 }
 
 #[inline]
 pub(crate) fn op_to(address: &impl Address) -> Op {
-    if address.is_unix() {
+    if address.fills_its_receiver() {
         Op::SendToUnix
     } else {
         Op::Send
+    }
+}
+
+/// A send failed, and the errno leaves open whose queue was full: where the socket
+/// does not poll as writable, it was one's own, and the event will come.
+#[inline]
+fn whose_queue(op: Op, fd: BorrowedFd<'_>, answer: Io) -> Io {
+    match answer {
+        Io::Err(errno)
+            if leaves_open_whose_queue(op, errno.raw_os_error(), HOST)
+                && ready(fd, Interest::WRITABLE).is_would_block() =>
+        {
+            Io::WouldBlock
+        }
+        answer => answer,
     }
 }
 
@@ -359,10 +384,12 @@ pub fn send_msg_to<Fd: Descriptor>(
     address: &impl Address,
 ) -> Io {
     let fd = fd.as_fd();
-    retry_interrupted(op_to(address), fd, bufs, move |fd, bufs| {
+    let op = op_to(address);
+    let answer = retry_interrupted(op, fd, bufs, move |fd, bufs| {
         let mut control = SendAncillaryBuffer::default();
         net::sendmsg_addr(fd, address, bufs, &mut control, send_flags(flags, HOST))
-    })
+    });
+    whose_queue(op, fd, answer)
 }
 
 /// Sends by `call`, as much as may be asked for at once.

@@ -126,10 +126,12 @@ pub fn recv_with<Fd: Descriptor, R>(
 /// - `Ready(0)`: `buf` is empty. A datagram socket sends an empty datagram, a
 ///   stream does nothing.
 /// - `WouldBlock`: there is no room. Wait for
-///   [`Interest::WRITABLE`](crate::Interest::WRITABLE).
+///   [`Interest::WRITABLE`](crate::Interest::WRITABLE). Or, under TCP Fast Open, the
+///   connection is still being made; the wait is the same.
 /// - `Err`: anything else. [`Op::Send`]`.outcome(errno)` is
-///   [`Outcome::BackOff`](crate::Outcome::BackOff) for ENOBUFS and ENOMEM: no
-///   event tells when the queue has room, so pause, and do not poll.
+///   [`Outcome::BackOff`](crate::Outcome::BackOff) for ENOBUFS, ENOMEM and what a
+///   system says when too many descriptors are on their way: no event tells when
+///   there is room, so pause, and do not poll.
 ///
 /// A peer that is gone is `Err(EPIPE)`, never SIGPIPE: `MSG_NOSIGNAL` is passed
 /// wherever the system has it. [`write()`] cannot promise that.
