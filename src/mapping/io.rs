@@ -21,17 +21,70 @@ use crate::mapping::classify::{Op, Outcome};
 /// that the time ran out with nothing ready. The exact rule is in
 /// [`classify`](crate::classify).
 ///
-/// # The three meanings of `Ready(0)`
+/// # The six meanings of `Ready(0)`
 ///
-/// For a call that received or read, a count of 0 is one of these, and only the
-/// caller knows which:
+/// A call that received or read, and got nothing, found one of these. The number does
+/// not tell which; the kind of descriptor does.
 ///
-/// 1. **end of file**: the peer closed or shut down its side of a stream. It
-///    stays so; a loop that calls again spins.
-/// 2. **an empty message**: a datagram or a sequenced packet of no bytes. It is
-///    not the end of anything.
-/// 3. **an empty buffer**: the caller asked for no bytes. Systems differ here;
-///    see [`recv`](crate::recv()).
+/// | meaning | on | does it last? | do |
+/// |---|---|---|---|
+/// | end of file | a stream socket, an anonymous pipe, a regular file, SEQPACKET | yes | stop: a loop that calls again spins |
+/// | an empty message | a datagram or SEQPACKET socket | no | go on |
+/// | an empty buffer | any | as long as you ask for nothing | ask for something; systems differ, see [`recv`](crate::recv()) |
+/// | nothing *yet* | a terminal with VMIN = 0 | until something is typed | wait before every read: `poll` is not deceived |
+/// | Ctrl-D | a terminal that edits lines | no: it is told once | your choice: more can be typed |
+/// | the last writer left | a FIFO | until another opens it | keep a write end of your own open: then nothing there is `WouldBlock`, and not this |
+///
+/// On SEQPACKET the end and an empty message look alike. It is the end if the
+/// [`Readiness`](crate::Readiness) before the call has `READ_CLOSED` or `HANG_UP`; on a
+/// system without the first (NetBSD, OpenBSD) take any 0 for it. An empty message that
+/// the peer sent just before it closed cannot be told from the end: close behind one that
+/// is not empty.
+///
+/// This loop spins on none of them, because it waits before every call, and is told what
+/// the end looks like:
+///
+/// ```
+/// use wouldblock::{AsFd, Deadline, Errno, Interest, Io, Readiness, read, until};
+///
+/// fn read_to_end(
+///     fd: impl AsFd,
+///     is_end: fn(Readiness) -> bool,
+///     mut take: impl FnMut(&[u8]),
+/// ) -> Result<(), Errno> {
+///     let mut buf = [0; 4096];
+///     loop {
+///         let wait = until(&fd, Deadline::never()).ready(Interest::READABLE);
+///         let Some(readiness) = wait.into_result()? else {
+///             continue; // Only a deadline that passes says so.
+///         };
+///         match read(&fd, &mut buf) {
+///             Io::Ready(0) if is_end(readiness) => return Ok(()),
+///             Io::Ready(n) => take(&buf[..n]),
+///             Io::WouldBlock => {}
+///             Io::Err(errno) => return Err(errno),
+///         }
+///     }
+/// }
+///
+/// // A stream, a pipe, a file; a FIFO, too: with a write end of your own it has no end.
+/// let stream = |_| true;
+/// let datagram = |_| false;
+/// let terminal = |readiness: Readiness| readiness.is_hang_up();
+/// let seqpacket = |readiness: Readiness| {
+///     let cannot_tell = wouldblock::platform::HOST.pollrdhup == 0;
+///     cannot_tell || readiness.is_read_closed() || readiness.is_hang_up()
+/// };
+/// # let _: [fn(Readiness) -> bool; 4] = [stream, datagram, terminal, seqpacket];
+/// # let (ours, theirs) = wouldblock::socketpair(
+/// #     wouldblock::AddressFamily::UNIX, wouldblock::SocketType::STREAM, None)?;
+/// # assert!(wouldblock::write(&theirs, b"hello").is_ready());
+/// # drop(theirs);
+/// # let mut all = Vec::new();
+/// # read_to_end(&ours, stream, |bytes| all.extend_from_slice(bytes))?;
+/// # assert_eq!(all, b"hello");
+/// # Ok::<(), Errno>(())
+/// ```
 ///
 /// # For layers above
 ///
