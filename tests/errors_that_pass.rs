@@ -149,7 +149,7 @@ fn read_of_the_terminal_in_the_background_fails_until_it_is_in_front() {
         let mut other = Command::new("cat");
         let other = other.process_group(0).stdin(Stdio::piped());
         let mut other = start(other.stdout(Stdio::null()));
-        in_front(other.id().cast_signed());
+        in_front(other.id().try_into().unwrap());
         assert_eq!(read(&slave, &mut [0; 8]), Io::Err(Errno::IO));
         in_front(ours);
         assert_eq!(read(&slave, &mut [0; 8]), Io::WouldBlock);
@@ -367,7 +367,7 @@ fn device(name: &[u8]) -> libc::ifreq {
     // SAFETY: all zeros is a valid `ifreq`.
     let mut device: libc::ifreq = unsafe { zeroed() };
     for (to, from) in device.ifr_name.iter_mut().zip(name) {
-        *to = from.cast_signed() as _;
+        *to = libc::c_char::try_from(*from).unwrap();
     }
     device
 }
@@ -381,7 +381,7 @@ fn set_up(name: &[u8], up: bool) {
             assert_eq!(libc::ioctl(fd.as_raw_fd(), request, device), 0);
         };
         call(libc::SIOCGIFFLAGS as _, &mut device);
-        let flag = libc::IFF_UP as libc::c_short;
+        let flag = libc::c_short::try_from(libc::IFF_UP).unwrap();
         let flags = device.ifr_ifru.ifru_flags & !flag;
         device.ifr_ifru.ifru_flags = if up { flags | flag } else { flags };
         call(libc::SIOCSIFFLAGS as _, &mut device);
@@ -409,10 +409,10 @@ fn recv_of_packets_fails_once_when_the_device_goes_down() {
         let packets = unsafe {
             let packets = owned(libc::socket(libc::AF_PACKET, kind, every.into())).unwrap();
             let mut address: libc::sockaddr_ll = zeroed();
-            address.sll_family = libc::AF_PACKET as _;
+            address.sll_family = libc::AF_PACKET.try_into().unwrap();
             address.sll_protocol = every;
-            address.sll_ifindex = libc::if_nametoindex(c"lo".as_ptr()).cast_signed();
-            let size = size_of::<libc::sockaddr_ll>() as _;
+            address.sll_ifindex = libc::if_nametoindex(c"lo".as_ptr()).try_into().unwrap();
+            let size = size_of::<libc::sockaddr_ll>().try_into().unwrap();
             let bound = libc::bind(packets.as_raw_fd(), (&raw const address).cast(), size);
             assert_eq!(bound, 0);
             packets
@@ -446,7 +446,7 @@ fn write_to_a_tunnel_that_is_down_fails_until_it_is_up() {
             Err(error) => return println!("skipped: no /dev/net/tun: {error}"),
         };
         let mut device = device(b"tun0");
-        device.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as _;
+        device.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI).try_into().unwrap();
         // SAFETY: the call reads the name and the flags.
         let made = unsafe { libc::ioctl(tunnel.as_raw_fd(), libc::TUNSETIFF as _, &mut device) };
         assert_eq!(made, 0, "{}", io::Error::last_os_error());

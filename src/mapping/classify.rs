@@ -37,6 +37,37 @@ pub enum Op {
 }
 
 /// What a failed call means for the caller.
+///
+/// # Errors that pass
+///
+/// [`Failed`](Self::Failed) is said of the call, not of the descriptor. After these
+/// errors the same descriptor works again: at once where the table says *told once*,
+/// else when the reason is gone.
+///
+/// | errno | from | why | do | source |
+/// |---|---|---|---|---|
+/// | EPIPE, ECONNRESET | `send` on a stream | the connection was reset, or the peer receives no more | receive until the end: what the peer sent before can still be read | tested |
+/// | ECONNREFUSED | UDP's `send`, `send_to`, `recv` | an *earlier* datagram found nobody; a `send` that says so sent nothing; told once | call again | udp(7); tested |
+/// | ECONNREFUSED, ENOENT | `send_to` an `AF_UNIX` name | nobody is bound to it now | call again later: servers restart | unix(7); tested |
+/// | ENETUNREACH, EHOSTUNREACH, ENETDOWN; EPERM on Linux | UDP's `send`, `send_to` | there is no way to the address now; EPERM: the firewall dropped it | take the datagram for lost | POSIX, `sendto`; netfilter's `nf_hook_slow()`; tested |
+/// | EAGAIN ([`BackOff`](Self::BackOff)) | `connect` | no local port is free, or no room in an `AF_UNIX` backlog | pause, call again | connect(2); tested |
+/// | EADDRNOTAVAIL | `connect` | no local port is free; or the address is not there, which does not pass | pause, call again, a few times | connect(2); tested |
+/// | EPERM, ETIMEDOUT, ENOPROTOOPT and others | Linux's `accept` | the firewall, or a network error of the new connection | log it, pause, call again: it is no reason to end the server | accept(2) |
+/// | ETOOMANYREFS on Linux, EMFILE on OpenBSD (`BackOff`) | `send_fds` | too many descriptors are on their way | pause, call again: receivers make room | unix(7); `unp_internalize()` |
+/// | EMSGSIZE on NetBSD and macOS | `send_fds`, and `send` on NetBSD's SEQPACKET | no room now, or never | pause, call again, a few times | recorded: `tests/data`; XNU's `sosendcheck()` |
+/// | EMSGSIZE on OpenBSD, NetBSD, macOS; EMFILE on FreeBSD, illumos | `recv_fds` | no number was free for the descriptors, which are lost | close something, call again: a stream's bytes are still there | `unp_externalize()`; illumos's `fdbuf_extract()` |
+/// | ENOBUFS | netlink's `recv` | messages were lost; told once | ask for the whole state anew | netlink(7); tested |
+/// | ENETDOWN | `recv` on `AF_PACKET`, `AF_CAN` | the device went down; told once | go on: more comes when it is up | packet(7); `raw_notify()` in `net/can/raw.c`; tested |
+/// | EIO | `read` of a terminal's master | no slave is open; it polls as hung up meanwhile (macOS: `Ready(0)`) | pause, call again; or keep a slave open yourself | Linux's `n_tty_read()`, XNU's `ptcread()`; tested |
+/// | EIO | `read` of the process's own terminal | it runs in the background, and ignores SIGTTIN or has lost its shell | pause, call again | read(2); tested |
+/// | EIO | `write` to a tun device | the device is down | wait until it is writable | `tun_get_user()`; tested |
+/// | ECANCELED | `read` of a timerfd | the clock was set (`TFD_TIMER_CANCEL_ON_SET`); told once | look at the clock, set the timer anew | timerfd_create(2); tested |
+/// | EPIPE | `read` of `/dev/kmsg` | records were overwritten before they were read; told once | go on | Linux's `Documentation/ABI/testing/dev-kmsg` |
+///
+/// *Tested*: on Linux, by `tests/errors_that_pass.rs`. A number does not tell an error
+/// that passes from one that stays. So a program that serves many does not end on an
+/// errno that it does not know: it logs it, pauses, and gives the descriptor up after
+/// some tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -55,7 +86,8 @@ pub enum Outcome {
     /// Something ran out, and no event will tell when there is more: call again
     /// after a pause. Polling for it is a busy loop, or a wait without end.
     BackOff,
-    /// The call failed, for the reason that the errno gives.
+    /// The call failed, for the reason that the errno gives. That need not be the end
+    /// of the descriptor: see [*errors that pass*](Self#errors-that-pass).
     Failed,
 }
 
@@ -137,7 +169,7 @@ impl Op {
 ///   descriptors for which there is no room now: the number cannot tell them from a
 ///   message that never fits.
 /// - `recv`'s ENOBUFS is `Failed`: a netlink socket lost messages, and the next
-///   `recv` works.
+///   `recv` works. It is one of the [errors that pass](Outcome#errors-that-pass).
 /// - `connect`'s EISCONN is `Failed`: the peer may be another one.
 /// - `accept`'s EOPNOTSUPP is `Failed`: a UDP socket answers it for ever.
 /// - On a *blocking* descriptor, EAGAIN may be `SO_RCVTIMEO` running out.
