@@ -21,7 +21,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 
-use common::{alone, set_option, start, tcp_pair, tcp_socket, wait_for, wait_to_read};
+use common::{alone, only_port, set_option, start, tcp_pair, tcp_socket, wait_for, wait_to_read};
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, Op, Outcome, RecvFlags, SendFlags, SocketAddrUnix,
     SocketType, connect, finish_connect, read, ready, recv, send, send_to, set_nonblocking, socket,
@@ -291,27 +291,6 @@ fn recv_after_a_reset_gives_the_answer_and_then_the_reset() {
     assert_eq!(recv(&ours, &mut buf, NONE), Io::Err(Errno::CONNRESET));
     assert_eq!(recv(&ours, &mut buf, NONE), Io::Ready(0));
     assert_eq!(send(&ours, b"more", SEND), Io::Err(Errno::PIPE));
-}
-
-/// Lets a socket choose its port from one alone (Linux 6.3), or says why it cannot.
-fn only_port(fd: &OwnedFd, port: u16) -> bool {
-    const IP_LOCAL_PORT_RANGE: i32 = 51;
-    let range = u32::from(port) << 16 | u32::from(port);
-    // SAFETY: the option's value is of the size that is given.
-    let done = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::IPPROTO_IP,
-            IP_LOCAL_PORT_RANGE,
-            (&raw const range).cast(),
-            4,
-        )
-    };
-    if done == -1 {
-        let error = io::Error::last_os_error();
-        println!("skipped: no range of ports for one socket: {error}");
-    }
-    done == 0
 }
 
 #[test]

@@ -334,6 +334,19 @@ fn connect_over_tcp_is_in_progress_and_then_ready() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn connect_of_a_socket_to_its_own_address_is_ready_without_a_listener() {
+    let (ours, address) = common::bound_tcp();
+    assert_eq!(connect(&ours, &address), Io::WouldBlock);
+    assert_eq!(finish(&ours), Io::Ready(()));
+    let name = rustix::net::getsockname(&ours).unwrap();
+    assert_eq!(rustix::net::getpeername(&ours).unwrap(), Some(name));
+    assert_eq!(send(&ours, b"hello", SendFlags::empty()), Io::Ready(5));
+    wait_to_read(&ours);
+    assert_eq!(recv(&ours, &mut [0; 8], RecvFlags::empty()), Io::Ready(5));
+}
+
+#[test]
 fn connect_over_ipv6_is_in_progress_and_then_ready() {
     let listener = match TcpListener::bind("[::1]:0") {
         Ok(listener) => listener,

@@ -7,12 +7,13 @@ mod common;
 
 use std::io::Write;
 use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use common::{pipe, set_option, wait_for};
+use common::{only_port, pipe, set_option, tcp_pair, wait_for};
 use wouldblock::{
-    Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, recv, send,
-    set_nonblocking,
+    AddressFamily, Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, SocketType,
+    read, ready, recv, send, send_to, set_nonblocking, socket, write,
 };
 
 #[test]
@@ -91,4 +92,102 @@ fn false_readiness_a_datagram_to_a_full_named_queue_polls_writable() {
     assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
     assert_eq!(Op::SendToUnix.outcome(errno), Outcome::BackOff);
     drop(theirs);
+}
+
+#[test]
+fn false_readiness_a_netlink_sender_of_a_full_receiver_polls_writable() {
+    #![allow(unsafe_code, reason = "rustix lacks what binds a netlink socket")]
+    let open = || {
+        let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: no pointer is passed, and the descriptor is new.
+        unsafe {
+            let fd = libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_USERSOCK);
+            assert_ne!(fd, -1);
+            OwnedFd::from_raw_fd(fd)
+        }
+    };
+    let [ours, theirs] = [open(), open()];
+    set_option(&theirs, libc::SOL_SOCKET, libc::SO_RCVBUF, 1);
+    // SAFETY: all zeros is a valid `sockaddr_nl`, which asks for any number; the calls read
+    // and fill it, and are given its size.
+    unsafe {
+        let mut address: libc::sockaddr_nl = std::mem::zeroed();
+        address.nl_family = libc::AF_NETLINK.try_into().unwrap();
+        let mut size = size_of_val(&address).try_into().unwrap();
+        let fd = theirs.as_raw_fd();
+        assert_eq!(libc::bind(fd, (&raw const address).cast(), size), 0);
+        let named = libc::getsockname(fd, (&raw mut address).cast(), &mut size);
+        assert_eq!(named, 0);
+        let fd = ours.as_raw_fd();
+        assert_eq!(libc::connect(fd, (&raw const address).cast(), size), 0);
+    }
+    let flags = SendFlags::empty();
+    while send(&ours, &[0; 1024], flags).is_ready() {}
+    for _ in 0..3 {
+        assert_eq!(send(&ours, &[0; 1024], flags), Io::WouldBlock);
+        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+    }
+    while recv(&theirs, &mut [0; 1024], RecvFlags::empty()).is_ready() {}
+    assert_eq!(send(&ours, &[0; 1024], flags), Io::Ready(1024));
+}
+
+#[test]
+fn false_readiness_an_eventfd_with_too_little_room_polls_writable() {
+    use rustix::event::{EventfdFlags, eventfd};
+    let counter = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+    // The most that it holds is one less than the most of a u64.
+    let most = (u64::MAX - 3).to_ne_bytes();
+    assert_eq!(write(&counter, &most), Io::Ready(8));
+    for _ in 0..3 {
+        assert_eq!(write(&counter, &5_u64.to_ne_bytes()), Io::WouldBlock);
+        assert!(wait_for(&counter, Interest::WRITABLE).is_writable());
+    }
+    assert_eq!(write(&counter, &1_u64.to_ne_bytes()), Io::Ready(8));
+    assert_eq!(read(&counter, &mut [0; 8]), Io::Ready(8));
+    assert_eq!(write(&counter, &5_u64.to_ne_bytes()), Io::Ready(8));
+}
+
+#[test]
+fn false_readiness_a_datagram_socket_without_a_local_port_polls_writable() {
+    let theirs = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = theirs.local_addr().unwrap();
+    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ours = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
+    if !only_port(&ours, port) {
+        return;
+    }
+    let send = || send_to(&ours, b"hello", SendFlags::empty(), &address);
+    for _ in 0..3 {
+        assert_eq!(send(), Io::WouldBlock);
+        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+    }
+    // Whoever binds first is told so.
+    let refused = rustix::net::bind(&ours, &std::net::SocketAddr::from(([0; 4], port)));
+    assert_eq!(refused, Err(Errno::ADDRINUSE));
+    drop(taken);
+    assert_eq!(send(), Io::Ready(5));
+}
+
+#[test]
+fn false_readiness_a_stream_below_its_low_water_mark_polls_as_not_readable() {
+    let (ours, mut theirs) = tcp_pair();
+    set_option(&ours, libc::SOL_SOCKET, libc::SO_RCVLOWAT, 10);
+    theirs.write_all(b"hello").unwrap();
+    // A peek says when it has come.
+    let mut buf = [0; 16];
+    let end = std::time::Instant::now() + common::DEADLINE;
+    while recv(&ours, &mut buf, RecvFlags::PEEK) != Io::Ready(5) {
+        assert!(std::time::Instant::now() < end, "it never came");
+    }
+    assert_eq!(ready(&ours, Interest::READABLE), Io::WouldBlock);
+    assert_eq!(recv(&ours, &mut buf, RecvFlags::empty()), Io::Ready(5));
+    theirs.write_all(b"hello hello").unwrap();
+    assert!(wait_for(&ours, Interest::READABLE).is_readable());
+
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    set_option(&ours, libc::SOL_SOCKET, libc::SO_RCVLOWAT, 10);
+    theirs.write_all(b"hello").unwrap();
+    let readiness = ready(&ours, Interest::READABLE).ready().unwrap();
+    assert!(readiness.is_readable(), "{readiness:?}");
 }

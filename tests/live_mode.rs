@@ -1,8 +1,11 @@
 //! Non-blocking mode on real descriptors.
 
+mod common;
+
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 use wouldblock::{
     Errno, Io, ModeGuard, NonBlocking, Refused, is_nonblocking, read, set_nonblocking,
@@ -125,4 +128,49 @@ fn mode_guards_dropped_in_reverse_order_leave_the_first_mode() {
     assert_eq!(is_nonblocking(&ours), Ok(true));
     drop(outer);
     assert_eq!(is_nonblocking(&ours), Ok(false));
+}
+
+/// How a process can end without dropping what it holds.
+#[test]
+fn mode_guard_of_a_process_that_does_not_drop_it_restores_nothing() {
+    #![allow(unsafe_code, reason = "a signal has no safe interface")]
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    const END: &str = "WOULDBLOCK_TEST_END";
+    let name = "mode_guard_of_a_process_that_does_not_drop_it_restores_nothing";
+    if let Some(end) = std::env::var_os(END) {
+        // An abort leaves no core behind.
+        let none = Some(0);
+        let limit = Rlimit {
+            current: none,
+            maximum: none,
+        };
+        setrlimit(Resource::Core, limit).unwrap();
+        let shared = std::io::stdin();
+        let guard = ModeGuard::new(&shared, true).unwrap();
+        match end.to_str() {
+            Some("exit") => std::process::exit(0),
+            Some("abort") => std::process::abort(),
+            // SAFETY: no pointer is passed.
+            Some("signal") => drop(unsafe { libc::raise(libc::SIGKILL) }),
+            _ => drop(guard),
+        }
+        return;
+    }
+    for (end, stays) in [
+        ("exit", true),
+        ("abort", true),
+        ("signal", true),
+        ("return", false),
+    ] {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let given = OwnedFd::from(ours.try_clone().unwrap());
+        let mut child = common::command(std::env::current_exe().unwrap());
+        child.args(["--exact", name, "--test-threads=1"]);
+        child.env(END, end).stdin(given);
+        let child = child.stdout(Stdio::piped()).stderr(Stdio::null());
+        let child = common::start(child);
+        let output = common::within_deadline(|| child.wait_with_output().unwrap());
+        assert_eq!(output.status.success(), end == "exit" || end == "return");
+        assert_eq!(is_nonblocking(&ours), Ok(stays), "{end}");
+    }
 }

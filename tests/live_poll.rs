@@ -248,6 +248,30 @@ fn readiness_of_urgent_data_is_priority() {
     send_with(&theirs, b"!", SendFlags::OOB).unwrap();
     let readiness = wait_for(&ours, Interest::PRIORITY);
     assert!(readiness.is_priority(), "{readiness:?}");
+    // FreeBSD and NetBSD go on reporting it.
+    if cfg!(target_os = "linux") {
+        let flags = rustix::net::RecvFlags::OOB;
+        rustix::net::recv(&ours, &mut [0; 1][..], flags).unwrap();
+        assert_eq!(ready(&ours, Interest::PRIORITY), Io::WouldBlock);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn readiness_of_a_sysfs_file_is_an_error_until_it_was_read() {
+    let Ok(file) = std::fs::File::open("/sys/class/net/lo/operstate") else {
+        return println!("skipped: no sysfs here");
+    };
+    let both = Interest::READABLE | Interest::PRIORITY;
+    let mut readiness = ready(&file, both).ready().unwrap();
+    assert!(
+        readiness.is_error() && readiness.is_priority(),
+        "{readiness:?}"
+    );
+    // No call reports an error.
+    assert!(wouldblock::read(&file, &mut [0; 64]).is_ready());
+    readiness = ready(&file, both).ready().unwrap();
+    assert_eq!(readiness, Readiness::READABLE);
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub enum Op {
 /// | EPERM, ETIMEDOUT, ENOPROTOOPT and others | Linux's `accept` | the firewall, or a network error of the new connection | log it, pause, call again: it is no reason to end the server | accept(2) |
 /// | ETOOMANYREFS on Linux, EMFILE on OpenBSD (`BackOff`) | `send_fds` | too many descriptors are on their way | pause, call again: receivers make room | unix(7); `unp_internalize()` |
 /// | EMSGSIZE on NetBSD and macOS | `send_fds`, and `send` on NetBSD's SEQPACKET | no room now, or never | pause, call again, a few times | recorded: `tests/data`; XNU's `sosendcheck()` |
-/// | EMSGSIZE on OpenBSD, NetBSD, macOS; EMFILE on FreeBSD, illumos | `recv_fds` | no number was free for the descriptors, which are lost | close something, call again: a stream's bytes are still there | `unp_externalize()`; illumos's `fdbuf_extract()` |
+/// | EMSGSIZE on OpenBSD, NetBSD, macOS; EMFILE on FreeBSD, illumos | `recv_fds` | no number was free for the descriptors, which are lost | close something, call again: a stream's bytes are still there (illumos: nobody has looked) | `unp_externalize()`; illumos's `fdbuf_extract()` |
 /// | ENOBUFS | netlink's `recv` | messages were lost; told once | ask for the whole state anew | netlink(7); tested |
 /// | ENETDOWN | `recv` on `AF_PACKET`, `AF_CAN` | the device went down; told once | go on: more comes when it is up | packet(7); `raw_notify()` in `net/can/raw.c`; tested |
 /// | EIO | `read` of a terminal's master | no slave is open; it polls as hung up meanwhile (macOS: `Ready(0)`) | pause, call again; or keep a slave open yourself | Linux's `n_tty_read()`, XNU's `ptcread()`; tested |

@@ -14,8 +14,8 @@ bitflags! {
     /// ```
     ///
     /// To [`poll`](crate::poll()), an empty interest still reports a hang-up and an error
-    /// on most systems, and nothing at all on macOS and DragonFly. A
-    /// [`PollSet`](crate::PollSet) does not watch it.
+    /// on most systems; nothing at all on macOS and DragonFly, and nothing of a socket on
+    /// NetBSD. A [`PollSet`](crate::PollSet) does not watch it.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Interest: u8 {
         /// Something can be read, received or accepted, or never will be. Where
@@ -31,7 +31,8 @@ bitflags! {
         #[doc(alias = "POLLPRI")]
         const PRIORITY = 1 << 2;
         /// That the other side has gone. Most systems report that whatever is asked,
-        /// so no bit is; with nothing else, macOS and DragonFly report nothing. For a
+        /// so no bit is; with nothing else, macOS and DragonFly report nothing, and NetBSD
+        /// never reports it of a socket. For a
         /// [`PollSet`](crate::PollSet): to be told of that alone, which an empty
         /// interest is not.
         #[doc(alias = "POLLHUP")]
@@ -56,7 +57,11 @@ bitflags! {
     /// | peer shut down its side | READABLE WRITABLE READ_CLOSED | READABLE HANG_UP | READABLE WRITABLE | READABLE WRITABLE |
     /// | connect refused | READABLE WRITABLE READ_CLOSED ERROR HANG_UP | READABLE HANG_UP | READABLE HANG_UP | READABLE WRITABLE |
     /// | pipe, writer gone | HANG_UP | READABLE HANG_UP | READABLE HANG_UP | READABLE WRITABLE HANG_UP |
-    /// | pipe, reader gone | WRITABLE ERROR | HANG_UP | READABLE HANG_UP | READABLE WRITABLE HANG_UP |
+    /// | pipe, reader gone | WRITABLE ERROR | READABLE HANG_UP | READABLE HANG_UP | READABLE WRITABLE HANG_UP |
+    /// | own side shut down | WRITABLE | HANG_UP | WRITABLE | WRITABLE |
+    ///
+    /// FreeBSD never reports WRITABLE beside HANG_UP at once, but may where the hang-up
+    /// wakes a call that slept.
     ///
     /// ```
     /// use std::time::Duration;
@@ -86,7 +91,9 @@ bitflags! {
         #[doc(alias = "POLLOUT")]
         const WRITABLE = 0x04;
         /// Something exceptional is waiting, such as TCP's urgent byte. Reported
-        /// only where [`Interest::PRIORITY`] was asked for.
+        /// only where [`Interest::PRIORITY`] was asked for. Linux ends it when the
+        /// byte was taken, or read past; FreeBSD and NetBSD still report it then; macOS
+        /// never does.
         #[doc(alias = "POLLPRI")]
         const PRIORITY = 0x02;
         /// The peer has shut down its side; what it sent before can still be
@@ -95,11 +102,15 @@ bitflags! {
         #[doc(alias = "POLLRDHUP")]
         const READ_CLOSED = 0x2000;
         /// The other side has gone. What it sent before can still be read. On
-        /// macOS also reported when only the peer's sending side is shut down,
-        /// so do not stop writing because of it: the write tells.
+        /// macOS also reported when only one side is shut down: the peer's, so do not
+        /// stop writing because of it, the write tells; or, if you ask for
+        /// [`Interest::WRITABLE`], your own, for ever, so stop asking for it then.
         #[doc(alias = "POLLHUP")]
         const HANG_UP = 0x10;
-        /// An error is waiting for the next call to report it.
+        /// An error is waiting for the next call to report it. Not so on Linux's
+        /// sysfs and cgroup files, where this and `PRIORITY` say that the file has
+        /// changed since it was read (or has not been read yet): read it again, from its
+        /// start. A userfaultfd in blocking mode always has it.
         #[doc(alias = "POLLERR")]
         const ERROR = 0x08;
         /// Not an open descriptor, or one that this system's `poll` cannot

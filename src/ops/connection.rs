@@ -241,6 +241,25 @@ impl Address for SocketAddrAny {
 ///
 /// EISCONN is `Failed`: the socket may be connected to another peer.
 ///
+/// After an attempt that failed, take a new socket: on macOS the old one answers
+/// ECONNREFUSED, then EINVAL.
+///
+/// What it answers when no local port is free:
+///
+/// | system | answer | outcome |
+/// |---|---|---|
+/// | Linux, OpenBSD, DragonFly | EADDRNOTAVAIL; Linux's datagram socket EAGAIN | `Failed`; `BackOff` |
+/// | macOS | EADDRNOTAVAIL; over IPv6 EAGAIN | `Failed`; `BackOff` |
+/// | FreeBSD | EADDRNOTAVAIL; EAGAIN where a port clashes | `Failed`; `BackOff` |
+/// | NetBSD | EAGAIN | `BackOff` |
+///
+/// EADDRNOTAVAIL may also mean that the address is not there, and the number does not
+/// tell: call again after a pause, a few times.
+///
+/// A TCP socket can connect to itself: to a port of this machine where nobody listens, if
+/// the system chooses that very port for the socket. It is `Ready`, and receives what it
+/// sends. Where that can happen, compare `getsockname` with `getpeername`.
+///
 /// # Examples
 ///
 /// ```

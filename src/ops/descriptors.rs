@@ -34,6 +34,14 @@ use crate::platform::{HOST, Platform};
 /// On Linux, a socket with `SO_PASSPIDFD` also receives a descriptor of its peer's
 /// process, which rustix does not know and nobody closes: leave that option off.
 ///
+/// Descriptors that come when this process has no number left for them are lost:
+///
+/// | system | answer |
+/// |---|---|
+/// | Linux | `Ready`, with as many as there were numbers for, and `descriptors_lost` |
+/// | OpenBSD, NetBSD, macOS | `Err(EMSGSIZE)`, and none; the bytes of a stream are still to be read |
+/// | FreeBSD, illumos | `Err(EMFILE)`, and none; on FreeBSD the bytes of a stream are still to be read |
+///
 /// Where the system cannot set close-on-exec while it receives (macOS, illumos),
 /// or does not do it (FreeBSD 13), it is set afterwards: a thread that forks and
 /// executes in between can leak the descriptor.
@@ -103,9 +111,20 @@ fn recv_fds_by(
 /// Answers as [`send_msg`](crate::send_msg) does. The descriptors travel with the first byte that
 /// is taken, once, so send the rest of a partly taken message with [`send_msg`](crate::send_msg). A
 /// stream must send at least one byte with them. They are duplicated: the
-/// caller's stay open. More than 253 are `Err(EINVAL)`, and nothing is sent.
+/// caller's stay open. More than 253 are `Err(EINVAL)`, and nothing is sent: that is what
+/// Linux takes. Others may take fewer, so send them in small portions.
 ///
 /// See [`recv_fds`] for an example.
+///
+/// # Platform notes
+///
+/// | system | difference |
+/// |---|---|
+/// | OpenBSD, DragonFly | more than about 127 are `Err(E2BIG)` |
+/// | NetBSD, macOS | a stream without room is `Err(EMSGSIZE)`, although it may be taken when the peer has read; a message that never fits is the same. Pause and call again, but a few times only |
+/// | macOS | a datagram that only with its descriptors is longer than the send buffer is `WouldBlock` for ever, while the socket polls as writable: send fewer bytes with them |
+/// | NetBSD | where there is just too little room, success, and bytes and descriptors are dropped: a fault of its kernel |
+/// | FreeBSD 15 | where the room is just that of the descriptors, they go and `WouldBlock` comes: called again, they go twice |
 ///
 /// # References
 ///

@@ -87,6 +87,11 @@ pub fn recv_from<Fd: Descriptor>(
 ///   socket polls as writable at once, so pause instead of polling. Where the errno
 ///   does not say which of the two it is, this function asks how the socket polls.
 ///
+/// An unbound internet socket gets its local port from its first `send_to`. Linux says
+/// EAGAIN if none is free, which is `WouldBlock` here, while the socket polls as
+/// writable: bind first, and hear of it there (EADDRINUSE). It then also has an address
+/// to receive at before it has sent anything.
+///
 /// # Platform notes
 ///
 /// What a full `AF_UNIX` receiver answers:
@@ -185,7 +190,11 @@ pub struct Message {
     pub truncated: bool,
     /// How many descriptors were put into the caller's storage, at its start.
     pub descriptors: usize,
-    /// More descriptors came than there was room for, and have been closed.
+    /// Not all descriptors that were sent are in the caller's storage, and the others
+    /// are closed: there were more than there was room for, or, on Linux, than this
+    /// process had numbers left (other systems answer `Err` for that, see
+    /// [`recv_fds`](crate::recv_fds)). Which are missing is not said, so who counts on
+    /// descriptors ends the conversation.
     #[doc(alias = "MSG_CTRUNC")]
     pub descriptors_lost: bool,
 }
@@ -214,7 +223,8 @@ impl core::fmt::Debug for Message {
 ///
 /// Of more buffers than the system takes in one call ([`Platform::iov_max`]), a
 /// stream uses only the first; for a datagram socket, which would lose the rest
-/// of the message, the system's error is passed on.
+/// of the message, the system's error is passed on. Into empty buffers, with nothing
+/// there, it is `WouldBlock` on OpenBSD as on Linux.
 ///
 /// ```
 /// use std::io::IoSliceMut;

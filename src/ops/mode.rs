@@ -223,6 +223,10 @@ impl<F> core::error::Error for Refused<F> {}
 /// lives; two guards on one description put back what each of them found, so
 /// drop them in reverse order.
 ///
+/// A process that ends without dropping it puts nothing back: by `exit`, by a signal, by
+/// an abort. A shell then finds its own standard input non-blocking. Leave `main` by
+/// returning, and handle the signals that you expect.
+///
 /// # Examples
 ///
 /// ```

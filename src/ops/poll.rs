@@ -57,7 +57,10 @@ use crate::platform::{HOST, Platform, PollClock};
 /// | system | difference |
 /// |---|---|
 /// | macOS | `/dev/tty` and other devices report `INVALID`, although they can be read |
-/// | macOS, DragonFly | an empty interest reports nothing, not even a hang-up |
+/// | macOS, DragonFly | an empty interest reports nothing, not even a hang-up or a closed descriptor |
+/// | NetBSD | a socket never reports a hang-up or an error, so with an empty interest nothing; a pipe does |
+/// | FreeBSD | with an empty interest, a hang-up is reported, but wakes no call that sleeps |
+/// | macOS | urgent data is never reported |
 /// | OpenBSD, DragonFly | a descriptor that cannot be watched is silently never ready |
 ///
 /// # Examples

@@ -21,7 +21,7 @@ use crate::platform::HOST;
 /// - `WouldBlock`: nothing has arrived. Wait for
 ///   [`Interest::READABLE`](crate::Interest::READABLE).
 /// - `Err`: anything else, passed on unchanged. A reset connection is an `Err`
-///   once and end of file afterwards.
+///   once and end of file afterwards; end of file alone, where [`send()`] was told.
 ///
 /// The descriptor must be in non-blocking mode, or `flags` hold
 /// [`RecvFlags::DONTWAIT`]; this function does not change it. In blocking mode
@@ -39,6 +39,8 @@ use crate::platform::HOST;
 /// | Linux | with an empty `buf` and nothing to receive, `WouldBlock`; elsewhere `Ready(0)`. An empty `buf` takes a waiting datagram off the queue |
 /// | Linux | while a connect is in progress, `WouldBlock`; on illumos `Err(ENOTCONN)` |
 /// | Linux | an `AF_UNIX` peer that closed with unread bytes: `Err(ECONNRESET)` once, then `Ready(0)` |
+/// | Linux | a TCP socket with `SO_RCVLOWAT` is not ready below it, although `recv` takes what there is; an `AF_UNIX` one is |
+/// | macOS | a stream with `SO_RCVLOWAT` is not ready below it, and says `WouldBlock`, but with [`RecvFlags::DONTWAIT`] |
 /// | OpenBSD | `WouldBlock` with data there, if another thread is inside `recv` on the same socket |
 ///
 /// # Examples
@@ -136,6 +138,11 @@ pub fn recv_with<Fd: Descriptor, R>(
 /// A peer that is gone is `Err(EPIPE)`, never SIGPIPE: `MSG_NOSIGNAL` is passed
 /// wherever the system has it. [`write()`] cannot promise that.
 ///
+/// An `Err` here says nothing of the other direction. A server may answer and close
+/// before it has read everything: what it sent can still be received, so receive until
+/// the end. The reset is told once, to the call that comes first; if that is `send`,
+/// `recv` sees an end like any other (on macOS `recv` is told all the same).
+///
 /// The descriptor must be in non-blocking mode; this function does not change
 /// it. There is no flag to send on a blocking one without waiting, because macOS
 /// and NetBSD ignore it. `Err(EINTR)` is the end of sixteen interruptions, as for
@@ -148,6 +155,8 @@ pub fn recv_with<Fd: Descriptor, R>(
 /// | the BSDs, macOS | a full `AF_UNIX` datagram queue is `Err(ENOBUFS)`, not `WouldBlock` |
 /// | the BSDs, macOS | while a connect is in progress, `Err(ENOTCONN)`; on Linux `WouldBlock` |
 /// | Linux | on an `AF_UNIX` datagram socket whose peer has closed, ECONNREFUSED once and then ENOTCONN; what the peer had sent and nobody has read is lost |
+/// | macOS | there, ECONNRESET once, from `recv` or `send`, and then EDESTADDRREQ |
+/// | FreeBSD 15 | without `MSG_EOR`, SEQPACKET records run together, may be taken in part, and cannot be empty |
 /// | macOS | more than 2 GiB at once are shortened, where the system would say EINVAL. EPROTOTYPE may be answered while the peer closes: treat it like ECONNRESET |
 /// | macOS before 11 | no `MSG_NOSIGNAL`: set `SO_NOSIGPIPE` on sockets that are not from this crate |
 /// | Redox, VxWorks | no way to suppress SIGPIPE is known |
@@ -185,7 +194,7 @@ pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
 ///
 /// - `Ready(n)`: `n` bytes are in `buf[..n]`.
 /// - `Ready(0)`: end of file (a pipe has no writer), an empty message, or `buf`
-///   is empty.
+///   is empty; of a terminal or a FIFO also *nothing yet*, see [`Io`].
 /// - `WouldBlock`: nothing to read. Wait for
 ///   [`Interest::READABLE`](crate::Interest::READABLE).
 /// - `Err`: anything else, passed on unchanged.
@@ -206,7 +215,13 @@ pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
 /// # Platform notes
 ///
 /// A FIFO that was opened without a writer reads as `Ready(0)` until there has
-/// been one, on every system.
+/// been one, on every system. When the last writer has left, it reads as `Ready(0)`
+/// again until another comes, and meanwhile polls as hung up on Linux and OpenBSD, where
+/// a loop that waits for it spins, and not at all on macOS. While you keep a write end of
+/// your own open, it is `WouldBlock`.
+///
+/// A terminal with VMIN above 1 is not ready below that many bytes, although `read` takes
+/// what there is: read once more before you give up waiting.
 ///
 /// # Examples
 ///

@@ -317,3 +317,26 @@ pub(crate) fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) {
     };
     assert_eq!(done, 0);
 }
+
+/// Lets a socket choose its port from one alone (Linux 6.3), or says why it cannot.
+#[cfg(target_os = "linux")]
+pub(crate) fn only_port(fd: &OwnedFd, port: u16) -> bool {
+    #![allow(unsafe_code, reason = "rustix lacks the option")]
+    const IP_LOCAL_PORT_RANGE: i32 = 51;
+    let range = u32::from(port) << 16 | u32::from(port);
+    // SAFETY: the option's value is of the size that is given.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_IP,
+            IP_LOCAL_PORT_RANGE,
+            (&raw const range).cast(),
+            4,
+        )
+    };
+    if done == -1 {
+        let error = std::io::Error::last_os_error();
+        println!("skipped: no range of ports for one socket: {error}");
+    }
+    done == 0
+}
