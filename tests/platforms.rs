@@ -355,6 +355,37 @@ fn platforms_page_is_what_the_tables_say() {
     assert_written(&root.join(PAGE), &page(root));
 }
 
+/// What the last column names is there: a test, or a scenario of a record.
+#[test]
+fn platforms_page_names_tests_and_records_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let contents = |directory: &str, extension: &str| -> String {
+        let files = read_dir(root.join(directory)).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let files = files.filter(|path| path.extension().is_some_and(|e| e == extension));
+        files.map(|path| read_to_string(path).unwrap()).collect()
+    };
+    let tests = contents("tests", "rs");
+    let records = contents("tests/data/kernel-traces", "tsv");
+    let has_xnu = records.contains("XNU");
+    let head = read_to_string(root.join(HEAD)).unwrap();
+    let (_, head) = head.split_once("## Where readiness lies").unwrap();
+    let mut named = 0;
+    for row in head.lines().filter(|line| line.starts_with('|')) {
+        let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in proof.split('`').skip(1).step_by(2) {
+            let exists = match proof.split_once(": ") {
+                Some(("recorded", _)) => !has_xnu || records.contains(&format!("\n{name}\t")),
+                _ if name.starts_with("ci/") => root.join(name).exists(),
+                _ => tests.contains(&format!("fn {name}()")),
+            };
+            assert!(exists, "{name}");
+            named += 1;
+        }
+    }
+    assert!(named > 10, "{named} names");
+}
+
 #[test]
 fn platforms_table_of_the_readme_has_every_table_as_it_is_checked() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
