@@ -299,7 +299,8 @@ pub fn read_with<Fd: Descriptor, R>(
 ///
 /// A pipe with room for some bytes may still answer `WouldBlock`: up to
 /// `PIPE_BUF` bytes are written whole or not at all, and Linux counts its room
-/// in pages.
+/// in pages. A FIFO whose last reader left answers EPIPE; it polls as writable on OpenBSD,
+/// without a hang-up, and as nothing on macOS.
 ///
 /// # Examples
 ///
