@@ -12,7 +12,11 @@ type Asked = (&'static str, fn(&Platform) -> bool);
 
 /// What the code asks of the chosen table where a constant cannot decide, because a
 /// function or a name of rustix does not exist everywhere.
-const ASKED: [Asked; 5] = [
+const ASKED: [Asked; 7] = [
+    ("abstract_names", |table| table.abstract_names),
+    ("receiver_queue_families", |table| {
+        !table.receiver_queue_families.is_empty()
+    }),
     ("so_nosigpipe", |table| table.so_nosigpipe),
     ("pipe_flags", |table| table.pipe_flags != 0),
     ("accept_network_errors", |table| {

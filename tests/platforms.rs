@@ -92,6 +92,9 @@ const FLAGS: &[Column] = &[
 ];
 
 const FACTS: &[Column] = &[
+    ("abstract `AF_UNIX` names", |p| {
+        if p.abstract_names { "yes" } else { "–" }.into()
+    }),
     ("serves", |p| {
         let target = |t: &Target| [t.os, t.arch, t.env].join(" ").trim().replace("  ", " ");
         let targets: Vec<_> = p.targets.iter().map(target).collect();

@@ -15,3 +15,7 @@ pub(crate) const NO_PROGRESS: Errno = Errno::IO;
 pub(crate) const INVALID_DESCRIPTOR: Errno = Errno::BADF;
 /// What `poll` answers when it waited for less than it was asked to.
 pub(crate) const ENDED_EARLY: Errno = Errno::INTR;
+/// What converting an address of another family answers.
+pub(crate) const OTHER_FAMILY: Errno = Errno::AFNOSUPPORT;
+/// What converting a name that the target type cannot hold answers.
+pub(crate) const NAME_NOT_TOLD: Errno = Errno::INVAL;

@@ -12,6 +12,11 @@ use rustix::io::Errno;
 
 use super::{ALL, POSIX, Platform};
 
+#[cfg(all(feature = "std", target_os = "android"))]
+pub(crate) use std::os::android::net::SocketAddrExt;
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub(crate) use std::os::linux::net::SocketAddrExt;
+
 /// The table of the system that the crate was compiled for.
 ///
 /// A constant, so that every decision on it is made by the compiler.

@@ -61,7 +61,8 @@ const OPENBSD: Platform = Platform {
     socket_flags: 0x4000 | 0x8000,
     pipe_flags: 0x4 | 0x1_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
-    so_nosigpipe: false, // no such option
+    abstract_names: false, // only Linux has them: unix(7)
+    so_nosigpipe: false,   // no such option
     // SOCK_NONBLOCK_INHERIT: `sys/kern/uipc_syscalls.c doaccept()`
     accept_mode: AcceptMode::Inherited,
     // a full queue is ENOBUFS, never EAGAIN: `sys/kern/uipc_usrreq.c uipc_dgram_send()`; EAGAIN

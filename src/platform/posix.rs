@@ -48,7 +48,8 @@ pub const POSIX: Platform = Platform {
     socket_flags: 0,              // likewise
     pipe_flags: 0,                // likewise
 
-    so_nosigpipe: false, // not in POSIX
+    abstract_names: false, // not in POSIX
+    so_nosigpipe: false,   // not in POSIX
     accept_mode: AcceptMode::Unknown,
     unix_queue_event: QueueEvent::Unknown,
     unix_connect_interrupted: Interrupted::Unknown,

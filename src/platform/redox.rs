@@ -60,6 +60,7 @@ const REDOX: Platform = Platform {
     // O_NONBLOCK | O_CLOEXEC: relibc `src/platform/redox/extra.rs pipe2()`
     pipe_flags: 0x4_0000 | 0x100_0000,
     // ---- facts that change what the crate does ----
+    abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     // a dup of the listener, which keeps its flags: relibc `src/platform/redox/socket.rs`
     // (63599227), kernel `duplicate_file()` (663e6641)

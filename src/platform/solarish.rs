@@ -65,6 +65,7 @@ const ILLUMOS: Platform = Platform {
     socket_flags: 0x10_0000 | 0x8_0000,
     pipe_flags: 0x80 | 0x80_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Inherited, // `socksyscalls.c accept()`
     // the message goes back on the sender's queue: `sosend_dgram()`, `tl_unitdata()`
@@ -124,6 +125,7 @@ const SOLARIS: Platform = Platform {
     socket_flags: 0x10_0000 | 0x8_0000,
     pipe_flags: 0x80 | 0x80_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Unknown, // unknown: nobody has read it
     unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it

@@ -98,6 +98,8 @@ pub struct Platform {
     pub pipe_flags: u32,
 
     // ---- facts that change what the crate does ----
+    /// Are there `AF_UNIX` names that begin with a 0 and stand in no file system?
+    pub abstract_names: bool,
     /// Does the socket option `SO_NOSIGPIPE` exist? Where it does, sockets that
     /// this crate makes or accepts have it set.
     pub so_nosigpipe: bool,

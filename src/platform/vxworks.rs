@@ -50,6 +50,7 @@ const VXWORKS: Platform = Platform {
     socket_flags: 0,              // no such flags in the libc crate
     pipe_flags: 0,                // no `pipe2` in the libc crate
     // ---- facts that change what the crate does ----
+    abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Unknown, // unknown: nobody has read it
     unix_queue_event: QueueEvent::Unknown, // unknown: nobody has read it
