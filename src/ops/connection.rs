@@ -2,12 +2,9 @@
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::addr::SocketAddrArg;
-use rustix::net::{
-    self, AddressFamily, SocketAddr, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketAddrV6,
-    SocketFlags,
-};
+use rustix::net::{self, AddressFamily, SocketAddrAny, SocketFlags};
 
+use super::address::{Address, PeerAddress};
 use super::creation::prepare_socket;
 use super::poll::ready;
 use super::{TRIES, retry_interrupted};
@@ -131,9 +128,10 @@ pub fn accept<Fd: Descriptor>(fd: Fd) -> Io<OwnedFd> {
 /// ```
 #[doc(alias = "accept")]
 #[inline]
-pub fn accept_from<Fd: Descriptor>(fd: Fd) -> Io<(OwnedFd, Option<SocketAddrAny>)> {
+pub fn accept_from<Fd: Descriptor>(fd: Fd) -> Io<(OwnedFd, Option<PeerAddress>)> {
     let fd = fd.as_fd();
-    accept_by(HOST, |(fd, _)| fd, |flags| net::acceptfrom_with(fd, flags))
+    let answer = accept_by(HOST, |(fd, _)| fd, |flags| net::acceptfrom_with(fd, flags));
+    answer.map(|(fd, peer)| (fd, peer.map(PeerAddress::new)))
 }
 
 /// Accepts by `call`, which is given the flags, on the rules of `platform`.
@@ -163,51 +161,6 @@ fn accept_by<T>(
         if tries == TRIES {
             return Io::Err(errno);
         }
-    }
-}
-
-/// A socket address that tells what its errnos mean, because the same one means
-/// something else for another family.
-///
-/// Implemented for rustix's address types. For any other, convert it to a
-/// [`SocketAddrAny`], which answers by its family, or implement this.
-pub trait Address: SocketAddrArg {
-    /// Whether the address family is `AF_UNIX`: for [`connect`].
-    fn is_unix(&self) -> bool;
-
-    /// Whether a datagram to it waits in its receiver's queue, so that a full one says
-    /// nothing about the sender: `AF_UNIX`, and netlink on Linux
-    /// ([`Platform::receiver_queue_families`]). For [`send_to`](crate::send_to).
-    #[inline]
-    fn fills_its_receiver(&self) -> bool {
-        self.is_unix()
-    }
-}
-
-/// The families are those of rustix's types; the operations ask by this.
-macro_rules! address {
-    ($($kind:ty => $is_unix:literal),*) => {$(
-        impl Address for $kind {
-            #[inline]
-            fn is_unix(&self) -> bool {
-                $is_unix
-            }
-        }
-    )*};
-}
-
-address!(SocketAddr => false, SocketAddrV4 => false, SocketAddrV6 => false, SocketAddrUnix => true);
-
-impl Address for SocketAddrAny {
-    #[inline]
-    fn is_unix(&self) -> bool {
-        self.address_family() == AddressFamily::UNIX
-    }
-
-    #[inline]
-    fn fills_its_receiver(&self) -> bool {
-        let family = i32::from(self.address_family().as_raw());
-        self.is_unix() || HOST.receiver_queue_families.contains(&family)
     }
 }
 
@@ -292,7 +245,9 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
         Op::Connect
     };
     let answer = retry_interrupted(op, fd, address, move |fd, address| {
-        net::connect(fd, *address).map(|()| 0)
+        address
+            .with_rustix(|address| net::connect(fd, address))
+            .map(|()| 0)
     });
     match answer {
         Io::Ready(_) if HOST.connects_early => finish_connect(fd),
@@ -384,7 +339,7 @@ impl<F: AsFd> NonBlocking<F> {
 
     /// See [`accept_from()`].
     #[inline]
-    pub fn accept_from(&self) -> Io<(NonBlocking<OwnedFd>, Option<SocketAddrAny>)> {
+    pub fn accept_from(&self) -> Io<(NonBlocking<OwnedFd>, Option<PeerAddress>)> {
         accept_from(self).map(|(fd, address)| (NonBlocking::already(fd), address))
     }
 
@@ -434,7 +389,7 @@ mod tests {
         let (fd, peer) = accept().ready().unwrap();
         assert_eq!(is_nonblocking(&fd), Ok(true));
         assert_eq!(fcntl_getfd(&fd), Ok(FdFlags::CLOEXEC));
-        let peer = SocketAddr::try_from(peer.unwrap()).unwrap();
+        let peer = std::net::SocketAddr::try_from(peer.unwrap()).unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
     }
 

@@ -12,10 +12,10 @@ use rustix::cmsg_space;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
-    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
-    SocketAddrAny, SocketType,
+    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer, SocketType,
 };
 
+use super::address::{Address, PeerAddress};
 use super::creation::set_close_on_exec;
 #[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
 use super::vectored::{Bytes, BytesMut};
@@ -25,7 +25,6 @@ use crate::mapping::classify::{Op, leaves_open_whose_queue};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::mapping::readiness::Interest;
-use crate::ops::connection::Address;
 use crate::ops::descriptor::Descriptor;
 use crate::ops::mode::NonBlocking;
 use crate::ops::poll::ready;
@@ -65,13 +64,14 @@ pub fn recv_from<Fd: Descriptor>(
     fd: Fd,
     buf: &mut [u8],
     flags: RecvFlags,
-) -> Io<(usize, Option<SocketAddrAny>)> {
+) -> Io<(usize, Option<PeerAddress>)> {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
     retry_for(Op::Recv, || {
         let (_, n, address) = net::recvfrom(fd, &mut *buf, recv_flags(flags))?;
         Ok((n, address))
     })
+    .map(|(n, address)| (n, address.map(PeerAddress::new)))
 }
 
 /// `sendto(fd, buf, flags, address)`—Sends a message to an address, without
@@ -130,7 +130,7 @@ pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &i
     let buf = clamp(buf, HOST);
     let op = op_to(address);
     let answer = retry_interrupted(op, fd, buf, move |fd, buf| {
-        net::sendto(fd, buf, send_flags(flags, HOST), address)
+        address.with_rustix(|address| net::sendto(fd, buf, send_flags(flags, HOST), address))
     });
     whose_queue(op, fd, answer)
 }
@@ -173,18 +173,13 @@ pub(super) const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS)
 pub(super) type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
 
 /// A message that was received.
-///
-/// The address is the sender's choice, and rustix 1.1.6 panics when it decodes an
-/// `AF_UNIX` name that fills its 108 bytes, in `SocketAddrUnix::try_from` and in the
-/// address's `Debug`. Do not decode the address of a sender that you do not trust;
-/// this type's own `Debug` shows its family only.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Message {
     /// How many bytes are in the buffers.
     pub bytes: usize,
     /// The sender, where the system names one.
-    pub address: Option<SocketAddrAny>,
+    pub address: Option<PeerAddress>,
     /// The message was longer than the buffers, and the rest of it is lost.
     #[doc(alias = "MSG_TRUNC")]
     pub truncated: bool,
@@ -197,19 +192,6 @@ pub struct Message {
     /// descriptors ends the conversation.
     #[doc(alias = "MSG_CTRUNC")]
     pub descriptors_lost: bool,
-}
-
-impl core::fmt::Debug for Message {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let family = self.address.as_ref().map(SocketAddrAny::address_family);
-        f.debug_struct("Message")
-            .field("bytes", &self.bytes)
-            .field("address_family", &family)
-            .field("truncated", &self.truncated)
-            .field("descriptors", &self.descriptors)
-            .field("descriptors_lost", &self.descriptors_lost)
-            .finish_non_exhaustive()
-    }
 }
 
 /// `recvmsg(fd, …)`—Receives a message into several buffers, without waiting.
@@ -294,7 +276,7 @@ pub(super) fn receive(
         let (descriptors, lost) = take_descriptors(&mut control, platform, keep);
         Message {
             bytes: received.bytes,
-            address: received.address,
+            address: received.address.map(PeerAddress::new),
             truncated: received.flags.contains(ReturnFlags::TRUNC),
             descriptors,
             descriptors_lost: lost || with_rights && received.flags.contains(ReturnFlags::CTRUNC),
@@ -397,7 +379,8 @@ pub fn send_msg_to<Fd: Descriptor>(
     let op = op_to(address);
     let answer = retry_interrupted(op, fd, bufs, move |fd, bufs| {
         let mut control = SendAncillaryBuffer::default();
-        net::sendmsg_addr(fd, address, bufs, &mut control, send_flags(flags, HOST))
+        let flags = send_flags(flags, HOST);
+        address.with_rustix(|address| net::sendmsg_addr(fd, address, bufs, &mut control, flags))
     });
     whose_queue(op, fd, answer)
 }
@@ -443,11 +426,7 @@ pub fn send_msg_all<Fd: Descriptor>(
 impl<F: AsFd> NonBlocking<F> {
     /// See [`recv_from()`].
     #[inline]
-    pub fn recv_from(
-        &self,
-        buf: &mut [u8],
-        flags: RecvFlags,
-    ) -> Io<(usize, Option<SocketAddrAny>)> {
+    pub fn recv_from(&self, buf: &mut [u8], flags: RecvFlags) -> Io<(usize, Option<PeerAddress>)> {
         recv_from(self, buf, flags)
     }
 

@@ -1,6 +1,7 @@
 //! The operations: thin functions, one system call each. Nothing here knows an
 //! errno by name; [`retry_interrupted`] hands it to the classifier.
 
+pub(crate) mod address;
 pub(crate) mod connection;
 pub(crate) mod creation;
 pub(crate) mod descriptor;

@@ -9,7 +9,7 @@ macro_rules! each_operation {
         $make! {
             {
                 recv(buf: &mut [u8], flags: RecvFlags) -> Io: Op::Recv;
-                recv_from(buf: &mut [u8], flags: RecvFlags) -> Io<(usize, Option<SocketAddrAny>)>: Op::Recv;
+                recv_from(buf: &mut [u8], flags: RecvFlags) -> Io<(usize, Option<PeerAddress>)>: Op::Recv;
                 recv_msg(bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Io<Message>: Op::Recv;
                 recv_fds(
                     bufs: &mut [IoSliceMut<'_>],
@@ -20,7 +20,7 @@ macro_rules! each_operation {
                 send_to(buf: &[u8], flags: SendFlags, address: &impl Address) -> Io: op_to(address);
                 write(buf: &[u8]) -> Io: Op::Write;
                 accept() -> Io<OwnedFd>: Op::Accept;
-                accept_from() -> Io<(OwnedFd, Option<SocketAddrAny>)>: Op::Accept;
+                accept_from() -> Io<(OwnedFd, Option<PeerAddress>)>: Op::Accept;
                 finish_connect() -> Io<()>: Op::Connect;
             }
             {

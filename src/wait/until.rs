@@ -4,7 +4,6 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
-use rustix::net::SocketAddrAny;
 
 use super::deadline::Deadline;
 use super::drive::{after_poll, checked, wait_on};
@@ -14,7 +13,8 @@ use crate::mapping::classify::Op;
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
-use crate::ops::connection::{Address, accept, accept_from, connect, finish_connect};
+use crate::ops::address::{Address, PeerAddress};
+use crate::ops::connection::{accept, accept_from, connect, finish_connect};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::descriptors::recv_fds;
 use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_msg_all, send_to};
