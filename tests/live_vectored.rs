@@ -108,6 +108,49 @@ fn readv_and_writev_of_too_many_buffers_use_the_first() {
     assert_eq!(storage[1024..], [0; 6]);
 }
 
+/// What keeps messages: both ends of it.
+#[cfg(target_os = "linux")]
+fn message_keepers() -> [(OwnedFd, OwnedFd); 3] {
+    use wouldblock::{AddressFamily, SocketType, socketpair};
+    let pair = |kind| socketpair(AddressFamily::UNIX, kind, None).unwrap();
+    let packets = rustix::pipe::PipeFlags::DIRECT | rustix::pipe::PipeFlags::NONBLOCK;
+    let (reader, writer) = rustix::pipe::pipe_with(packets).unwrap();
+    let [datagrams, records] = [SocketType::DGRAM, SocketType::SEQPACKET].map(pair);
+    [datagrams, records, (writer, reader)]
+}
+
+/// More buffers than the system takes, on what keeps messages: its refusal, and no
+/// message is cut.
+#[test]
+#[cfg(target_os = "linux")]
+fn writev_of_too_many_buffers_for_one_message_is_refused() {
+    for (ours, theirs) in message_keepers() {
+        let mut bufs = [IoSlice::new(b"x"); 1025];
+        assert_eq!(writev(&ours, &bufs), Io::Err(Errno::INVAL));
+        let mut rest = &mut bufs[..];
+        assert_eq!(writev_all(&ours, &mut rest), Io::Err(Errno::INVAL));
+        assert_eq!(rest.len(), 1025);
+        assert_eq!(wouldblock::read(&theirs, &mut [0; 8]), Io::WouldBlock);
+        assert_eq!(writev(&ours, &rest[1..]), Io::Ready(1024));
+        let mut buf = [0; 1025];
+        assert_eq!(wouldblock::read(&theirs, &mut buf), Io::Ready(1024));
+    }
+}
+
+/// But for a pipe, whose reader cannot know the mode.
+#[test]
+#[cfg(target_os = "linux")]
+fn readv_of_a_message_into_too_many_buffers_is_refused_and_loses_nothing() {
+    for (ours, theirs) in message_keepers().into_iter().take(2) {
+        assert_eq!(write(&ours, &[b'x'; 1025]), Io::Ready(1025));
+        let mut storage = [0; 1025];
+        let mut bufs: Vec<_> = storage.chunks_mut(1).map(IoSliceMut::new).collect();
+        assert_eq!(readv(&theirs, &mut bufs), Io::Err(Errno::INVAL));
+        let mut buf = [0; 1026];
+        assert_eq!(wouldblock::read(&theirs, &mut buf), Io::Ready(1025));
+    }
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn readv_and_writev_without_bytes_are_ready_with_zero() {

@@ -12,14 +12,14 @@ use rustix::cmsg_space;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
-    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer, SocketType,
+    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
 };
 
 use super::address::{Address, PeerAddress};
 use super::creation::set_close_on_exec;
 #[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
 use super::vectored::{Bytes, BytesMut};
-use super::vectored::{all_vectored, buffers_that_fit};
+use super::vectored::{all_vectored, buffers_to_pass};
 use super::{clamp, clamp_mut, recv_flags, retry_for, retry_interrupted, send_flags};
 use crate::mapping::classify::{Op, leaves_open_whose_queue};
 use crate::mapping::flags::{RecvFlags, SendFlags};
@@ -258,7 +258,7 @@ pub(super) fn receive(
     };
     let flags = net::RecvFlags::from_bits_retain(flags.to_system() | platform.msg_cmsg_cloexec);
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match buffers_to_pass(fd, lengths, platform) {
+    let count = match buffers_to_pass(fd, lengths, platform, Ok) {
         Ok(count) => count,
         Err(errno) => return Io::Err(errno),
     };
@@ -308,23 +308,6 @@ fn take_descriptors(
         }
     }
     (kept, lost)
-}
-
-/// How many of the buffers to pass; 0 of some is the head of the first. A stream
-/// may be given the first of them; a message must be whole, so there all are
-/// passed and the system refuses.
-#[inline]
-pub(super) fn buffers_to_pass(
-    fd: BorrowedFd<'_>,
-    lengths: impl ExactSizeIterator<Item = usize>,
-    platform: &Platform,
-) -> Result<usize, Errno> {
-    let all = lengths.len();
-    let fit = buffers_that_fit(lengths, platform);
-    if fit < all && net::sockopt::socket_type(fd)? == SocketType::STREAM {
-        return Ok(fit);
-    }
-    Ok(all)
 }
 
 /// `sendmsg(fd, …)`—Sends several buffers as one message, without waiting.
@@ -394,7 +377,7 @@ pub(super) fn send_msg_by(
     call: impl FnMut(BorrowedFd<'_>, &mut &[IoSlice<'_>]) -> Result<usize, Errno>,
 ) -> Io {
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match buffers_to_pass(fd, lengths, platform) {
+    let count = match buffers_to_pass(fd, lengths, platform, Ok) {
         Ok(count) => count,
         Err(errno) => return Io::Err(errno),
     };
@@ -470,7 +453,7 @@ impl<F: AsFd> NonBlocking<F> {
 mod tests {
     use super::*;
     use crate::ops::creation::socketpair;
-    use rustix::net::AddressFamily;
+    use rustix::net::{AddressFamily, SocketType};
 
     #[test]
     fn send_msg_of_one_buffer_above_the_platforms_limit_takes_the_head() {

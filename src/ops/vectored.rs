@@ -6,7 +6,9 @@
 )]
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::{self, IoSlice, IoSliceMut};
+use rustix::fs::fcntl_getfl;
+use rustix::io::{self, Errno, IoSlice, IoSliceMut};
+use rustix::net::{self, SocketType};
 
 use super::stream::{send, write};
 use super::{clamp, clamp_mut, retry_interrupted};
@@ -15,15 +17,23 @@ use crate::mapping::flags::SendFlags;
 use crate::mapping::io::Io;
 use crate::ops::descriptor::Descriptor;
 use crate::ops::mode::NonBlocking;
-use crate::platform::errnos::NO_PROGRESS;
+use crate::platform::errnos::{NO_PROGRESS, NO_SOCKET, TOO_MANY};
+use crate::platform::host::O_DIRECT;
 use crate::platform::{HOST, Platform};
 
 /// `readv(fd, bufs, count)`—Reads into several buffers, without waiting.
 ///
-/// Like [`read()`](crate::read()), filling one buffer after the other. Of more
-/// buffers than the system takes in one call ([`Platform::iov_max`], 1024 on
-/// most), or of more bytes, only the first are used: a short count is a legal
-/// answer. `Ready(n)` counts the bytes of all.
+/// Like [`read()`](crate::read()), filling one buffer after the other. `Ready(n)`
+/// counts the bytes of all.
+///
+/// # Too many buffers
+///
+/// Of more buffers than the system takes in one call ([`Platform::iov_max`], 1024 on
+/// most), or of more bytes, a stream uses only the first: a short count is a legal
+/// answer. Where messages are kept, that would lose the rest of one, so there it is
+/// refused, as the system does (EINVAL): on a socket that is no stream, and on a pipe
+/// in packet mode (Linux's `O_DIRECT`). Which mode a pipe is in is known at its
+/// writer alone, so its reader should not bring more buffers.
 ///
 /// ```
 /// use std::io::{IoSlice, IoSliceMut};
@@ -49,7 +59,11 @@ pub fn readv<Fd: Descriptor>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
 
 #[inline]
 fn readv_by(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], platform: &Platform) -> Io {
-    let count = buffers_that_fit(bufs.iter().map(|buf| buf.as_slice().len()), platform);
+    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
+    let count = match buffers_to_pass(fd, lengths, platform, refused) {
+        Ok(count) => count,
+        Err(errno) => return Io::Err(errno),
+    };
     match bufs.first_mut() {
         Some(first) if count == 0 => {
             let head = clamp_mut(first.as_mut_slice(), platform);
@@ -68,8 +82,9 @@ fn readv_by(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], platform: &Platform
 ///
 /// Like [`write()`], taking one buffer after the other; `Ready(n)` counts the
 /// bytes of all. Of more buffers than the system takes in one call
-/// ([`Platform::iov_max`], 1024 on most), or of more bytes, only the first are
-/// used: a short count is a legal answer. [`writev_all`] goes on from there.
+/// ([`Platform::iov_max`], 1024 on most), or of more bytes, a stream takes the first,
+/// and [`writev_all`] goes on from there; where that would cut a message, the answer
+/// is EINVAL and nothing is written, as for [`readv`].
 ///
 /// Like `write`, it can raise SIGPIPE; on a socket use
 /// [`send_msg`](crate::send_msg). With no byte to write it does nothing on Linux,
@@ -85,7 +100,11 @@ pub fn writev<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>]) -> Io {
 
 #[inline]
 fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> Io {
-    let count = buffers_that_fit(bufs.iter().map(|buf| buf.as_slice().len()), platform);
+    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
+    let count = match buffers_to_pass(fd, lengths, platform, refused) {
+        Ok(count) => count,
+        Err(errno) => return Io::Err(errno),
+    };
     match bufs.first() {
         Some(first) if count == 0 => {
             let head = clamp(first.as_slice(), platform);
@@ -98,13 +117,45 @@ fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> I
     }
 }
 
+/// How many of the buffers to pass; 0 of some is the head of the first. A stream
+/// may be given the first of them. A message must be whole: then `all_of_them` decides.
+#[inline]
+pub(super) fn buffers_to_pass(
+    fd: BorrowedFd<'_>,
+    lengths: impl ExactSizeIterator<Item = usize>,
+    platform: &Platform,
+    all_of_them: impl FnOnce(usize) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let all = lengths.len();
+    let fit = buffers_that_fit(lengths, platform);
+    if fit < all && keeps_messages(fd, platform)? {
+        return all_of_them(all);
+    }
+    Ok(fit)
+}
+
+/// rustix cuts what is too much for the system, and does not let it refuse.
+#[inline]
+fn refused(_: usize) -> Result<usize, Errno> {
+    Err(TOO_MANY)
+}
+
+/// Whether what is written in one call arrives as one.
+#[cold]
+#[inline(never)]
+fn keeps_messages(fd: BorrowedFd<'_>, platform: &Platform) -> Result<bool, Errno> {
+    match net::sockopt::socket_type(fd) {
+        Ok(kind) => Ok(kind != SocketType::STREAM),
+        Err(NO_SOCKET) if platform.packet_pipes => Ok(fcntl_getfl(fd)?.intersects(O_DIRECT)),
+        Err(NO_SOCKET) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// How many of the buffers of these lengths one call of `platform` takes whole.
 /// None, where the first alone is too long.
 #[inline]
-pub(super) fn buffers_that_fit(
-    lengths: impl ExactSizeIterator<Item = usize>,
-    platform: &Platform,
-) -> usize {
+fn buffers_that_fit(lengths: impl ExactSizeIterator<Item = usize>, platform: &Platform) -> usize {
     let most = lengths.len().min(platform.iov_max);
     if platform.io_max == usize::MAX {
         return most;
@@ -181,7 +232,8 @@ fn all(buf: &mut &[u8], mut call: impl FnMut(&[u8]) -> Io) -> Io<()> {
 ///
 /// `bufs` is moved forward past every buffer that was taken whole, and the first
 /// one left past its part that was, so whatever the answer is, it holds what is
-/// still to be written. Answers as [`write_all`] does.
+/// still to be written. Answers as [`write_all`] does. For streams; more buffers than
+/// the system takes at once are refused where messages are kept, as by [`writev`].
 ///
 /// ```
 /// use std::io::IoSlice;
@@ -360,6 +412,35 @@ mod tests {
         // Nothing of nothing is not the head of a first buffer.
         assert_eq!(writev_by(writer.as_fd(), &[], &limited), Io::Ready(0));
         assert_eq!(readv_by(reader.as_fd(), &mut [], &limited), Io::Ready(0));
+    }
+
+    /// What three slices of one buffer of 1 GiB hold is more than 32 bits can say.
+    #[test]
+    fn fitting_stops_before_the_sum_overflows() {
+        let thirty_two = platform(0x7fff_ffff, 1024);
+        assert_eq!(buffers_that_fit([1 << 30; 3].into_iter(), &thirty_two), 1);
+        let here = platform(isize::MAX.unsigned_abs(), 1024);
+        let third = [isize::MAX.unsigned_abs() / 2; 3];
+        assert_eq!(buffers_that_fit(third.into_iter(), &here), 2);
+    }
+
+    #[test]
+    fn vectored_calls_above_the_platforms_limit_cut_no_message() {
+        use crate::ops::creation::socketpair;
+        use rustix::net::AddressFamily;
+        let limited = platform(3, 16);
+        for kind in [SocketType::DGRAM, SocketType::SEQPACKET] {
+            let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, None).unwrap();
+            let bufs = [IoSlice::new(b"he"), IoSlice::new(b"llo")];
+            let answer = writev_by(ours.as_fd(), &bufs, &limited);
+            assert_eq!(answer, Io::Err(TOO_MANY));
+            assert_eq!(write(&ours, b"hello"), Io::Ready(5));
+            let mut buf = [0; 8];
+            let bufs = &mut [IoSliceMut::new(&mut buf)];
+            let answer = readv_by(theirs.as_fd(), bufs, &limited);
+            assert_eq!(answer, Io::Err(TOO_MANY));
+            assert_eq!(readv_by(theirs.as_fd(), bufs, HOST), Io::Ready(5));
+        }
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use rustix::io::Errno;
 
+/// What a question about a socket answers for a descriptor that is none.
+pub(crate) const NO_SOCKET: Errno = Errno::NOTSOCK;
 /// What `finish_connect` answers for a socket that is in no state to finish.
 pub(crate) const NOT_CONNECTED: Errno = Errno::NOTCONN;
 /// What setting an option that a system does not have, or refuses, answers.
 #[cfg(not(wouldblock_has = "so_nosigpipe"))]
 pub(crate) const REFUSED: Errno = Errno::INVAL;
-/// What sending more descriptors than one message can hold answers.
+/// What more descriptors, or buffers, than one message can hold answers.
 pub(crate) const TOO_MANY: Errno = Errno::INVAL;
 /// What a `_all` form answers when the system takes nothing and says nothing.
 pub(crate) const NO_PROGRESS: Errno = Errno::IO;

@@ -87,6 +87,10 @@ macro_rules! named_flag {
 }
 pub(super) use named_flag;
 
+/// What puts a pipe into packet mode, where there is such a mode; nothing where rustix
+/// has no such flag.
+pub(crate) const O_DIRECT: OFlags = OFlags::from_bits_retain(named_flag!(OFlags, "DIRECT"));
+
 /// Stops the build, with a sentence that names the fact, where the target has another
 /// number. 0: rustix does not know it there, so nothing is compared.
 macro_rules! hold {

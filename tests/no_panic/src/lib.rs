@@ -6,8 +6,8 @@
 use core::time::Duration;
 
 use wouldblock::{
-    BorrowedFd, Inline, Interest, Io, IoSlice, IoSliceMut, Key, PollFd, PollSet, Readiness,
-    RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketAddrV6,
+    BorrowedFd, Inline, Interest, Io, Key, PollFd, PollSet, Readiness, RecvFlags, SendFlags,
+    SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketAddrV6,
 };
 
 unsafe extern "C" {
@@ -44,16 +44,6 @@ mod calls {
     #[unsafe(no_mangle)]
     extern "C" fn np_write(fd: BorrowedFd<'_>, buf: &[u8]) -> Io {
         wouldblock::write(fd, buf)
-    }
-
-    #[unsafe(no_mangle)]
-    extern "C" fn np_readv(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> Io {
-        wouldblock::readv(fd, bufs)
-    }
-
-    #[unsafe(no_mangle)]
-    extern "C" fn np_writev(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Io {
-        wouldblock::writev(fd, bufs)
     }
 
     #[unsafe(no_mangle)]
@@ -140,7 +130,9 @@ mod calls {
 #[allow(improper_ctypes_definitions, reason = "never called")]
 mod others {
     use super::*;
-    use wouldblock::{AddressFamily, Deadline, Message, OwnedFd, Retry, SocketType};
+    use wouldblock::{
+        AddressFamily, Deadline, IoSlice, IoSliceMut, Message, OwnedFd, Retry, SocketType,
+    };
 
     #[unsafe(no_mangle)]
     extern "C" fn np_accept(fd: BorrowedFd<'_>) -> Io<OwnedFd> {
@@ -160,6 +152,17 @@ mod others {
     #[unsafe(no_mangle)]
     extern "C" fn np_recv_from(fd: BorrowedFd<'_>, buf: &mut [u8]) -> bool {
         wouldblock::recv_from(fd, buf, RecvFlags::empty()).is_ready()
+    }
+
+    // Of more buffers than a call takes, they ask for the socket's type.
+    #[unsafe(no_mangle)]
+    extern "C" fn np_readv(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> Io {
+        wouldblock::readv(fd, bufs)
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn np_writev(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Io {
+        wouldblock::writev(fd, bufs)
     }
 
     #[unsafe(no_mangle)]
