@@ -177,7 +177,7 @@ fn read_of_a_timer_fails_once_after_the_clock_was_set() {
     };
     let clock = libc::CLOCK_REALTIME;
     // SAFETY: all zeros is a valid `itimerspec`, and the calls read it.
-    let timer = unsafe {
+    let (timer, set) = unsafe {
         let timer = owned(libc::timerfd_create(clock, libc::TFD_NONBLOCK)).unwrap();
         let mut end: libc::itimerspec = zeroed();
         // Tomorrow.
@@ -185,15 +185,17 @@ fn read_of_a_timer_fails_once_after_the_clock_was_set() {
         end.it_value.tv_sec += 86_400;
         let flags = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
         let set = libc::timerfd_settime(timer.as_raw_fd(), flags, &end, null_mut());
-        assert_eq!(set, 0);
-        timer
+        (timer, set)
     };
+    if set == -1 {
+        let error = io::Error::last_os_error();
+        return println!("skipped: no timer that a new time cancels: {error}");
+    }
     assert_eq!(read(&timer, &mut [0; 8]), Io::WouldBlock);
     // By a nanosecond, and back.
     if move_clock(0, 1) == -1 {
         let error = io::Error::last_os_error();
-        println!("skipped: the clock cannot be set here: {error}");
-        return;
+        return println!("skipped: the clock cannot be set here: {error}");
     }
     wait_to_read(&timer);
     assert_eq!(read(&timer, &mut [0; 8]), Io::Err(Errno::CANCELED));
