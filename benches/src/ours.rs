@@ -158,17 +158,6 @@ pub fn set_nonblocking(fd: &OwnedFd, _: &mut [u8]) -> u64 {
     }
 }
 
-/// A wait for ever, and the hand-out.
-#[inline(never)]
-pub fn select(set: &RefCell<PollSet<OwnedFd, usize, Growable>>, _: &mut [u8]) -> u64 {
-    let mut set = set.borrow_mut();
-    let answer = set.select(Deadline::never());
-    while let Some(found) = set.next_ready() {
-        let _ = std::hint::black_box(found);
-    }
-    answer!(answer, n => ready(n))
-}
-
 /// All of a set: one is ready, and is asked for.
 #[inline(never)]
 pub fn poll_set(set: &RefCell<PollSet<OwnedFd, usize, Growable>>, _: &mut [u8]) -> u64 {

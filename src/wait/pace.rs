@@ -26,8 +26,11 @@ pub(crate) enum Answer {
     Done,
     /// A call did something, and then would have blocked.
     DoneThenWouldBlock,
-    /// A call would have blocked, and did nothing.
+    /// A call would have blocked, and did nothing; nobody had promised anything. The
+    /// end of a loop that drains, or a call on the off-chance.
     WouldBlock,
+    /// The same, as the first answer since poll said ready.
+    Broken,
     /// A call was interrupted, or met a dead connection: another at once may well go.
     Again,
     /// A call met a shortage, and no event tells of its end.
@@ -43,9 +46,9 @@ pub(crate) enum Answer {
 pub(crate) enum Next {
     /// Make the call.
     Call,
-    /// Ask poll, without waiting; then [`Pace::promise`] or [`Pace::denied`].
+    /// Ask poll, without waiting; if it says not ready, [`Pace::denied`].
     Ask,
-    /// Wait for readiness; then [`Pace::promise`].
+    /// Wait for readiness.
     Wait,
     /// Neither call nor poll before that time.
     Rest { until: u64 },
@@ -63,8 +66,6 @@ pub(crate) struct Pace {
     broken: u8,
     /// The next rest is 1 ms << step.
     step: u8,
-    /// poll said ready, and no call has answered since.
-    promised: bool,
     /// The kernel wakes faster than anything honest does: that poll denies readiness
     /// is no proof of honesty then.
     distrust: bool,
@@ -80,16 +81,9 @@ impl Pace {
             wakes: 0,
             broken: 0,
             step: 0,
-            promised: false,
             distrust: false,
             due: false,
         }
-    }
-
-    /// poll said ready, and the caller has been told.
-    #[inline]
-    pub(crate) fn promise(&mut self) {
-        self.promised = true;
     }
 
     /// The caller has been told to make the call that is due.
@@ -115,16 +109,9 @@ impl Pace {
     /// [`Answer::Done`], which asks for no time.
     #[inline]
     pub(crate) fn done(&mut self) {
-        self.promised = false;
         if !self.is_quiet() {
             *self = Self::new();
         }
-    }
-
-    /// Whether would-block, now, is no news: nobody had promised anything.
-    #[inline]
-    pub(crate) const fn expects_nothing(&self) -> bool {
-        !self.promised && self.is_quiet()
     }
 
     /// What was handed out is itself what nothing comes of: no call answers it.
@@ -134,23 +121,23 @@ impl Pace {
     }
 
     pub(crate) fn answered(&mut self, answer: Answer, now: u64) -> Next {
-        let promised = core::mem::take(&mut self.promised);
         match answer {
             Answer::Done | Answer::DoneThenWouldBlock => {
                 *self = Self::new();
                 self.next(now)
             }
-            // The end of a loop that drains, or a call on the off-chance.
-            Answer::WouldBlock if !promised && !self.due => self.next(now),
-            Answer::WouldBlock | Answer::Again | Answer::Nudge if self.is_flurry(now) => {
+            Answer::WouldBlock if !self.due => self.next(now),
+            Answer::WouldBlock | Answer::Broken | Answer::Again | Answer::Nudge
+                if self.is_flurry(now) =>
+            {
                 self.answered(Answer::Early, now)
             }
             // What had run out is there again.
-            Answer::WouldBlock if !promised => {
+            Answer::WouldBlock => {
                 self.forget();
                 self.next(now)
             }
-            Answer::WouldBlock => self.broke(false, now),
+            Answer::Broken => self.broke(false, now),
             Answer::Again => self.broke(true, now),
             Answer::Nudge => self.next(now),
             Answer::BackOff => {
@@ -250,6 +237,8 @@ pub(crate) struct Wait {
     deadline: u64,
     /// The poll under way only asks.
     asking: bool,
+    /// poll said ready, and the call has not answered since.
+    promised: bool,
 }
 
 impl Wait {
@@ -258,19 +247,21 @@ impl Wait {
             pace: Pace::new(),
             deadline,
             asking: false,
+            promised: false,
         }
     }
 
     pub(crate) fn next(&mut self, event: Event, now: u64) -> Do {
         let passed = now >= self.deadline;
+        let promised = core::mem::replace(&mut self.promised, event == Event::Ready);
         let next = match event {
             // Nothing has been waited for since that call began, so it was the last.
             Event::Answered(_) if passed => return Do::GiveUp,
-            Event::Answered(answer) => self.pace.answered(answer, now),
-            Event::Ready => {
-                self.pace.promise();
-                Next::Call
+            Event::Answered(Answer::WouldBlock) if promised => {
+                self.pace.answered(Answer::Broken, now)
             }
+            Event::Answered(answer) => self.pace.answered(answer, now),
+            Event::Ready => Next::Call,
             Event::Silent if self.asking => {
                 self.pace.denied();
                 self.pace.next(now)

@@ -22,6 +22,7 @@ use crate::ops::mode::NonBlocking;
 use crate::ops::poll::poll;
 use crate::ops::stream::{read, recv, recv_with, send, write};
 use crate::ops::vectored::{left, send_all, write_all, writev_all};
+use crate::platform::errnos::INVALID_DESCRIPTOR;
 
 /// An operation that may be called again after it would have blocked.
 ///
@@ -103,12 +104,18 @@ impl Turn {
 
 macro_rules! waiting {
     (
-        {$($one:ident($($arg:ident: $kind:ty),*) -> $io:ty: $op:expr;)*}
-        {$($any:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr, |$n:ident| $nothing:expr;)*}
-        {$($all:ident($rest:ident: $bufs:ty $(, $flags:ident: $flag:ty)?): $by:expr, |$it:ident| $left:expr;)*}
+        counts {$($count:ident($($arg:ident: $kind:ty),*): $op:expr;)*}
+        values {$($value:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
+        drains {$($all:ident($rest:ident: $bufs:ty $(, $flags:ident: $flag:ty)?): $by:expr, |$it:ident| $left:expr;)*}
     ) => {
-        $(waiting!($one($($arg: $kind),*) -> $io: $op);)*
-        $(waiting!($any($($more: $its),*) -> $got: $for);)*
+        $(waiting!($count($($arg: $kind),*): $op);)*
+        $(
+            #[doc = concat!("See [`", stringify!($value), "()`](crate::", stringify!($value), "()).")]
+            #[inline]
+            pub fn $value(&self, $($more: $its),*) -> Io<$got> {
+                self.turns($for, |fd, _| $value(fd, $($more),*))
+            }
+        )*
         $(
             #[doc = concat!("See [`", stringify!($all), "()`](crate::", stringify!($all), "()).")]
             #[inline]
@@ -123,35 +130,58 @@ macro_rules! waiting {
             }
         )*
     };
-    ($one:ident($($arg:ident: $kind:ty),*) -> $io:ty: $op:expr) => {
-        #[doc = concat!("See [`", stringify!($one), "()`](crate::", stringify!($one), "()).")]
+    ($count:ident($($arg:ident: $kind:ty),*): $op:expr) => {
+        #[doc = concat!("See [`", stringify!($count), "()`](crate::", stringify!($count), "()).")]
         #[inline]
-        pub fn $one(&self, $($arg: $kind),*) -> $io {
-            // The same arguments, cold: a closure would cost its captures.
+        pub fn $count(&self, $($arg: $kind),*) -> Io {
+            // The same arguments, cold: a closure would cost its captures. What comes
+            // back fits into two registers.
             #[cold]
             #[inline(never)]
             fn later(
                 fd: BorrowedFd<'_>,
                 $($arg: $kind,)*
                 deadline: Deadline,
-                first: Option<Errno>,
-            ) -> $io {
-                let first = first.map_or(Io::WouldBlock, Io::Err);
-                let turn = Turn::of($op, false);
-                wait_on(fd, $op, deadline, first, turn, &mut |fd, _| $one(fd, $($arg),*))
+                first: Io<()>,
+            ) -> (usize, Errno) {
+                let (op, first) = ($op, first.map(|()| 0));
+                let turn = Turn::of(op, false);
+                pack(wait_on(fd, op, deadline, first, turn, &mut |fd, _| $count(fd, $($arg),*)))
             }
-            let first = match $one(&self.fd, $($arg),*) {
-                Io::Ready(value) => return Io::Ready(value),
-                Io::WouldBlock => None,
-                Io::Err(errno) => Some(errno),
+            let first = match $count(&self.fd, $($arg),*) {
+                Io::Ready(n) => return Io::Ready(n),
+                Io::WouldBlock => Io::WouldBlock,
+                Io::Err(errno) => Io::Err(errno),
             };
-            later(self.fd.as_fd(), $($arg,)* self.deadline, first)
+            unpack(later(self.fd.as_fd(), $($arg,)* self.deadline, first))
         }
     };
 }
 
+/// No call counts so many.
+const NO_COUNT: (usize, usize) = (usize::MAX, usize::MAX - 1);
+
+#[inline(always)]
+fn pack(answer: Io) -> (usize, Errno) {
+    match answer {
+        Io::Ready(n) => (n, INVALID_DESCRIPTOR),
+        Io::WouldBlock => (NO_COUNT.0, INVALID_DESCRIPTOR),
+        Io::Err(errno) => (NO_COUNT.1, errno),
+    }
+}
+
+#[inline(always)]
+fn unpack((n, errno): (usize, Errno)) -> Io {
+    match n {
+        _ if n == NO_COUNT.0 => Io::WouldBlock,
+        _ if n == NO_COUNT.1 => Io::Err(errno),
+        n => Io::Ready(n),
+    }
+}
+
 impl<F: Descriptor> Until<F> {
     each_operation!(waiting);
+    waiting!(read(buf: &mut [u8]): Op::Read);
 
     /// See [`recv_with()`].
     #[inline]

@@ -756,8 +756,9 @@ fn set(n: usize) {
     last.run(OURS, filled(n), ours::poll_set);
     let owned: Vec<(OwnedFd, usize)> = members(n).collect();
     last.run(FAIR, owned, |owned, buf| fair::poll_set(owned, buf));
-    let first = case("PollSet, select", &path, ready(1));
-    first.run(OURS, filled(1), ours::select);
+    let path = format!("the first of {n} ready");
+    let first = case("PollSet", &path, ready(1));
+    first.run(OURS, filled(1), ours::poll_set);
     let owned: Vec<(OwnedFd, usize)> = members(1).collect();
     first.run(FAIR, owned, |owned, buf| fair::poll_set(owned, buf));
 }

@@ -26,30 +26,12 @@ pub struct At<'a, F>(pub(super) &'a mut Watched<F>);
 
 macro_rules! telling {
     (
-        {$($one:ident($($arg:ident: $kind:ty),*) -> $io:ty: $op:expr;)*}
-        {$($any:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr, |$n:ident| $nothing:expr;)*}
-        {$($all:ident($rest:ident: $bufs:ty $(, $flags:ident: $flag:ty)?): $by:expr, |$it:ident| $left:expr;)*}
+        counts {$($count:ident($($arg:ident: $kind:ty),*): $op:expr;)*}
+        values {$($value:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
+        drains {$($all:ident($rest:ident: $bufs:ty $(, $flags:ident: $flag:ty)?): $by:expr, |$it:ident| $left:expr;)*}
     ) => {
-        $(
-            #[doc = concat!("See [`", stringify!($one), "()`](crate::", stringify!($one), "()).")]
-            #[inline]
-            pub fn $one(&mut self, $($arg: $kind),*) -> $io {
-                let answer = $one(&self.0.fd, $($arg),*);
-                self.told($op, answer, false)
-            }
-        )*
-        $(
-            #[doc = concat!("See [`", stringify!($any), "()`](crate::", stringify!($any), "()).")]
-            #[inline]
-            pub fn $any(&mut self, $($more: $its),*) -> $got {
-                let answer = $any(&self.0.fd, $($more),*);
-                if matches!(&answer, Io::Ready($n) if $nothing) {
-                    self.0.stopped($for, None, false);
-                    return answer;
-                }
-                self.told($for, answer, false)
-            }
-        )*
+        $(telling!($count($($arg: $kind),*) -> usize: $op);)*
+        $(telling!($value($($more: $its),*) -> $got: $for);)*
         $(
             #[doc = concat!("See [`", stringify!($all), "()`](crate::", stringify!($all), "()).")]
             #[inline]
@@ -61,10 +43,30 @@ macro_rules! telling {
             }
         )*
     };
+    ($one:ident($($arg:ident: $kind:ty),*) -> $got:ty: $op:expr) => {
+        #[doc = concat!("See [`", stringify!($one), "()`](crate::", stringify!($one), "()).")]
+        #[inline]
+        pub fn $one(&mut self, $($arg: $kind),*) -> Io<$got> {
+            let answer = $one(&self.0.fd, $($arg),*);
+            self.told($op, answer, false)
+        }
+    };
 }
 
 impl<F: Descriptor> At<'_, F> {
     each_operation!(telling);
+
+    /// See [`read()`].
+    #[inline]
+    pub fn read(&mut self, buf: &mut [u8]) -> Io {
+        match read(&self.0.fd, buf) {
+            Io::Ready(0) if !buf.is_empty() => {
+                self.0.stopped(Op::Read, None, false);
+                Io::Ready(0)
+            }
+            answer => self.told(Op::Read, answer, false),
+        }
+    }
 
     /// See [`recv_with()`].
     #[inline]

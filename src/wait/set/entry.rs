@@ -16,30 +16,36 @@ use crate::wait::pace::{Answer, Next, Pace};
 /// No call answers these: to be told of them is all there is.
 const TOLD: Interest = Interest::PRIORITY.union(Interest::HANG_UP);
 
+/// Nothing is watched.
+pub(super) const UNWATCHED: u8 = 1;
+/// Some direction is not quiet, so what to watch is to be found out.
+pub(super) const TROUBLED: u8 = 2;
+
 /// A descriptor, and how each of its directions has behaved.
 #[derive(Debug)]
 pub(super) struct Watched<F> {
     pub(super) fd: F,
-    pub(super) serial: u64,
     pub(super) interest: Interest,
     /// What of it the next wait watches, and the bits for that.
     watch: Interest,
     events: PollFlags,
+    /// [`UNWATCHED`], [`TROUBLED`], or neither: what a wait has to know of each entry.
+    pub(super) mark: u8,
     /// What the next wait hands out, whatever poll says.
     pub(super) due: Interest,
     /// What was handed out, and no call answers.
     unanswered: Interest,
-    /// Some direction is not quiet, so what to watch is to be found out.
-    pub(super) is_troubled: bool,
     reading: Direction,
     writing: Direction,
-    told: Direction,
+    told: Pace,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Direction {
     pace: Pace,
-    /// What the last call answered, if it is to be made again without an event.
+    /// What was handed out since its last call.
+    handed_out: Readiness,
+    /// What that call answered, if it is to be made again without an event.
     errno: Option<Errno>,
 }
 
@@ -52,46 +58,51 @@ pub(super) struct Plan {
 }
 
 impl<F: Descriptor> Watched<F> {
-    pub(super) fn new(fd: F, serial: u64, interest: Interest) -> Self {
+    pub(super) fn new(fd: F, interest: Interest) -> Self {
         let direction = Direction {
             pace: Pace::new(),
+            handed_out: Readiness::empty(),
             errno: None,
         };
-        Self {
+        let mut new = Self {
             fd,
-            serial,
             interest,
             watch: interest,
-            events: poll_flags(interest.to_events(HOST)),
+            events: PollFlags::empty(),
+            mark: 0,
             due: Interest::empty(),
             unanswered: Interest::empty(),
-            is_troubled: false,
             reading: direction,
             writing: direction,
-            told: direction,
-        }
+            told: Pace::new(),
+        };
+        new.watch(interest, Interest::empty(), false);
+        new
     }
 
     pub(super) fn set_interest(&mut self, interest: Interest) {
         self.interest = interest;
-        self.watch(interest);
-        let troubled = |(part, it): (Interest, &mut Direction)| {
-            interest.intersects(part) && !it.pace.is_quiet()
-        };
+        let troubled =
+            |(part, pace): (Interest, &Pace)| interest.intersects(part) && !pace.is_quiet();
         let any = self.directions().map(troubled).contains(&true);
-        self.is_troubled = any || !self.unanswered.is_empty();
+        let is_troubled = any || !self.unanswered.is_empty();
+        self.watch(interest, Interest::empty(), is_troubled);
     }
 
-    fn watch(&mut self, watch: Interest) {
-        (self.watch, self.due) = (watch, Interest::empty());
+    fn watch(&mut self, watch: Interest, due: Interest, is_troubled: bool) {
+        (self.watch, self.due) = (watch, due);
         self.events = poll_flags(watch.to_events(HOST));
+        self.mark = if watch.is_empty() { UNWATCHED } else { 0 };
+        if is_troubled {
+            self.mark |= TROUBLED;
+        }
     }
 
-    fn directions(&mut self) -> [(Interest, &mut Direction); 3] {
+    fn directions(&self) -> [(Interest, &Pace); 3] {
         [
-            (Interest::READABLE, &mut self.reading),
-            (Interest::WRITABLE, &mut self.writing),
-            (TOLD, &mut self.told),
+            (Interest::READABLE, &self.reading.pace),
+            (Interest::WRITABLE, &self.writing.pace),
+            (TOLD, &self.told),
         ]
     }
 
@@ -105,15 +116,15 @@ impl<F: Descriptor> Watched<F> {
         }
     }
 
-    /// The entry for poll: none that it looks at, if nothing is watched.
+    /// The entry for poll.
     #[inline]
-    pub(super) fn entry(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        (!self.watch.is_empty()).then(|| (self.fd.as_fd(), self.events))
+    pub(super) fn entry(&self) -> (BorrowedFd<'_>, PollFlags) {
+        (self.fd.as_fd(), self.events)
     }
 
     /// Finds out what the next wait watches, and what is due.
     pub(super) fn plan(&mut self, now: u64, plan: &mut Plan) {
-        if !self.is_troubled {
+        if self.mark & TROUBLED == 0 {
             return;
         }
         let interest = self.interest;
@@ -123,7 +134,7 @@ impl<F: Descriptor> Watched<F> {
         for (part, pace) in [
             (Interest::READABLE, &mut self.reading.pace),
             (Interest::WRITABLE, &mut self.writing.pace),
-            (TOLD, &mut self.told.pace),
+            (TOLD, &mut self.told),
         ] {
             if unanswered.intersects(part) {
                 pace.unanswered(now);
@@ -147,37 +158,46 @@ impl<F: Descriptor> Watched<F> {
                 Next::Wait => pace.denied(),
             }
         }
-        self.watch(watch);
-        (self.due, self.is_troubled) = (due, is_troubled);
+        self.watch(watch, due, is_troubled);
     }
 
-    /// The caller is told, and promised what of it a call can answer.
-    pub(super) fn hand_out(&mut self, readiness: Readiness, due: Interest) {
+    /// The caller is told. False if a call may not answer it, or there is more to tell.
+    #[inline]
+    pub(super) fn hand_out(&mut self, readiness: Readiness) -> bool {
+        self.reading.handed_out = readiness;
+        self.writing.handed_out = readiness;
+        readiness.intersects(Readiness::READABLE.union(Readiness::WRITABLE)) && self.due.is_empty()
+    }
+
+    /// The caller is told of what is due as well, or of what no call answers. Returns
+    /// what that looks like; of nothing if it was due, and is no longer wanted.
+    #[cold]
+    pub(super) fn hand_out_more(&mut self, mut readiness: Readiness) -> Option<Readiness> {
+        let due = core::mem::take(&mut self.due);
+        for (part, direction, as_if) in [
+            (Interest::READABLE, &mut self.reading, Readiness::READABLE),
+            (Interest::WRITABLE, &mut self.writing, Readiness::WRITABLE),
+        ] {
+            if due.contains(part) {
+                direction.pace.handed_out();
+                readiness |= as_if;
+            }
+        }
         let reads = self.interest.contains(Interest::READABLE) && readiness.is_readable();
         let writes = self.interest.contains(Interest::WRITABLE) && readiness.is_writable();
-        if reads {
-            self.reading.pace.promise();
-        }
-        if writes {
-            self.writing.pace.promise();
-        }
-        if due.contains(Interest::READABLE) {
-            self.reading.pace.handed_out();
-        }
-        if due.contains(Interest::WRITABLE) {
-            self.writing.pace.handed_out();
-        }
-        if !reads && !writes && due.is_empty() {
+        if !reads && !writes && !readiness.is_empty() {
             let all = readiness.is_invalid();
             self.unanswered = if all { Interest::all() } else { TOLD };
-            self.is_troubled = true;
+            self.mark |= TROUBLED;
         }
+        (!readiness.is_empty()).then_some(readiness)
     }
 
     /// A call did something, or failed for good.
     #[inline]
     pub(super) fn done(&mut self, op: Op) {
         if let Some(direction) = self.direction(op) {
+            direction.handed_out = Readiness::empty();
             direction.pace.done();
         }
     }
@@ -191,12 +211,19 @@ impl<F: Descriptor> Watched<F> {
     /// A call would block, or failed. True if the set makes it again.
     #[inline(never)]
     pub(super) fn stopped(&mut self, op: Op, errno: Option<Errno>, progress: bool) -> bool {
+        let interest = self.interest;
         let Some(direction) = self.direction(op) else {
             return errno.is_none();
         };
+        let handed_out = core::mem::take(&mut direction.handed_out);
+        let promised = match op.interest() {
+            Interest::READABLE => handed_out.is_readable(),
+            _ => handed_out.is_writable(),
+        };
         let answer = match errno {
             None if progress => Answer::Done,
-            None if direction.pace.expects_nothing() => return true,
+            None if promised && interest.intersects(op.interest()) => Answer::Broken,
+            None if direction.pace.is_quiet() => return true,
             None => Answer::WouldBlock,
             Some(errno) => match Answer::of_error(op, errno) {
                 // After a connect that failed there is nothing to go on with.
@@ -211,16 +238,7 @@ impl<F: Descriptor> Watched<F> {
         }
         direction.errno = errno;
         direction.pace.answered(answer, now());
-        self.is_troubled = true;
+        self.mark |= TROUBLED;
         true
     }
-}
-
-/// What a direction that is due looks like to the caller.
-#[inline]
-pub(super) fn as_if_ready(due: Interest) -> Readiness {
-    let mut readiness = Readiness::empty();
-    readiness.set(Readiness::READABLE, due.contains(Interest::READABLE));
-    readiness.set(Readiness::WRITABLE, due.contains(Interest::WRITABLE));
-    readiness
 }

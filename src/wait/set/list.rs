@@ -28,6 +28,7 @@ pub trait List<T>: Default {
     /// Appends; does nothing if there is no room.
     fn push(&mut self, value: T);
     fn pop(&mut self) -> Option<T>;
+    fn swap_remove(&mut self, index: usize) -> Option<T>;
     /// The first place of an equal one.
     fn find(&self, value: &T) -> Option<usize>
     where
@@ -112,6 +113,17 @@ impl<T, const N: usize> List<T> for Array<T, N> {
         self.items.get_mut(last)?.take()
     }
 
+    fn swap_remove(&mut self, index: usize) -> Option<T> {
+        if index >= self.length {
+            return None;
+        }
+        let last = self.pop();
+        match self.items.get_mut(index) {
+            Some(place @ Some(_)) => core::mem::replace(place, last),
+            _ => last,
+        }
+    }
+
     fn find(&self, value: &T) -> Option<usize>
     where
         T: PartialEq,
@@ -193,6 +205,10 @@ mod growable {
             self.pop()
         }
 
+        fn swap_remove(&mut self, index: usize) -> Option<T> {
+            (index < self.len()).then(|| self.swap_remove(index))
+        }
+
         fn find(&self, value: &T) -> Option<usize>
         where
             T: PartialEq,
@@ -240,7 +256,7 @@ mod growable {
             entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
             body: impl FnOnce(&mut [PollFd<'a>]) -> R,
         ) -> R {
-            let mut fds = with_its_allocation(core::mem::take(scratch));
+            let mut fds: Vec<PollFd<'a>> = core::mem::take(scratch);
             fds.extend(entries.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events)));
             let result = body(&mut fds);
             *scratch = with_its_allocation(fds);

@@ -68,39 +68,30 @@ use crate::ops::descriptor::Descriptor;
 #[doc(alias = "selectors")]
 #[doc(alias = "DefaultSelector")]
 pub struct PollSet<F, D, S: Lists = Growable> {
-    /// A descriptor stays in its slot.
-    slots: S::List<Option<Entry<F, D>>>,
-    /// The numbers of the descriptors, by slot, read once: a type may change its mind.
-    /// What the search for a duplicate reads.
+    /// In no order; what `poll` is given.
+    entries: S::List<Entry<F, D>>,
+    /// The numbers of their descriptors, read once: a type may change its mind. What
+    /// the search for a duplicate reads.
     numbers: S::List<RawFd>,
-    /// How many slots are taken.
-    count: usize,
-    /// Of the registration before.
+    /// Where the entry of each slot stands; [`FREE`] of none.
+    places: S::List<usize>,
+    /// Of the last registration.
     serial: u64,
-    /// What the last wait found.
-    found: S::List<Found>,
-    /// How much of that has been handed out.
-    taken: usize,
-    /// The slot at which the next wait begins to look: after the last that was handed
-    /// out.
+    /// What the last wait found and nobody has taken; the last is the next.
+    found: S::List<(Key, Readiness)>,
+    /// Where the next hand-out begins: after the last entry that was handed out.
     turn: usize,
     scratch: S::Scratch,
 }
 
 struct Entry<F, D> {
+    key: Key,
     io: Watched<F>,
     data: D,
 }
 
-#[derive(Clone, Copy)]
-struct Found {
-    key: Key,
-    readiness: Readiness,
-    due: Interest,
-}
-
-/// The number of a slot that is free.
-const FREE: RawFd = -1;
+/// The place of a slot that is free.
+const FREE: usize = usize::MAX;
 
 /// Names one registration of one set, which never gives it out again: a late key
 /// finds nothing instead of a stranger. To another set it means nothing, or a
@@ -130,12 +121,11 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            slots: Default::default(),
+            entries: Default::default(),
             numbers: Default::default(),
-            count: 0,
+            places: Default::default(),
             serial: 0,
             found: Default::default(),
-            taken: 0,
             turn: 0,
             scratch: Default::default(),
         }
@@ -153,31 +143,29 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
         data: D,
     ) -> Result<Key, NotRegistered<F, D>> {
         let number = fd.as_fd().as_raw_fd();
-        let free = match self.key_of_number(number) {
-            Some(key) => Err(Reason::Registered(key)),
-            None if self.count < self.slots.len() => self.numbers.find(&FREE).ok_or(Reason::Full),
-            None if self.slots.has_room() => {
-                self.slots.push(None);
-                self.numbers.push(FREE);
-                Ok(self.slots.len() - 1)
-            }
-            None => Err(Reason::Full),
-        };
-        let place = free.map(|slot| (slot, self.slots.get_mut(slot), self.numbers.get_mut(slot)));
-        match place {
-            Ok((slot, Some(place), Some(known))) => {
+        let reason = match self.key_of_number(number) {
+            Some(key) => Reason::Registered(key),
+            None if self.entries.has_room() => {
+                if self.entries.len() == self.places.len() {
+                    self.places.push(FREE);
+                }
+                let slot = self.places.find(&FREE).unwrap_or_default();
+                if let Some(place) = self.places.get_mut(slot) {
+                    *place = self.entries.len();
+                }
                 self.serial += 1;
-                self.count += 1;
-                let serial = self.serial;
-                let io = Watched::new(fd, serial, interest);
-                (*place, *known) = (Some(Entry { io, data }), number);
-                Ok(Key { slot, serial })
+                let key = Key {
+                    slot,
+                    serial: self.serial,
+                };
+                let io = Watched::new(fd, interest);
+                self.entries.push(Entry { key, io, data });
+                self.numbers.push(number);
+                return Ok(key);
             }
-            place => {
-                let reason = place.err().unwrap_or(Reason::Full);
-                Err(NotRegistered { fd, data, reason })
-            }
-        }
+            None => Reason::Full,
+        };
+        Err(NotRegistered { fd, data, reason })
     }
 
     /// Changes what is waited for.
@@ -193,45 +181,38 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// Takes a descriptor out and gives it back with its data. What the last wait
     /// found for it is forgotten.
     pub fn unregister(&mut self, key: Key) -> Result<(F, D), UnknownKey> {
-        self.entry(key).ok_or(UnknownKey)?;
-        self.take(key.slot).ok_or(UnknownKey)
+        let place = self.place(key).ok_or(UnknownKey)?;
+        let entry = self.entries.swap_remove(place).ok_or(UnknownKey)?;
+        self.numbers.swap_remove(place);
+        if let Some(free) = self.places.get_mut(key.slot) {
+            *free = FREE;
+        }
+        // The last entry now stands where this one stood.
+        let moved = self.entries.get(place);
+        if let Some(at) = moved.and_then(|moved| self.places.get_mut(moved.key.slot)) {
+            *at = place;
+        }
+        Ok((entry.io.fd, entry.data))
     }
 
-    fn take(&mut self, slot: usize) -> Option<(F, D)> {
-        let entry = self.slots.get_mut(slot)?.take()?;
-        if let Some(number) = self.numbers.get_mut(slot) {
-            *number = FREE;
-        }
-        self.count -= 1;
-        // A wait takes a step for each slot up to the last that is taken.
-        while let Some(None) = self
-            .slots
-            .len()
-            .checked_sub(1)
-            .and_then(|i| self.slots.get(i))
-        {
-            self.slots.pop();
-            self.numbers.pop();
-        }
-        Some((entry.io.fd, entry.data))
-    }
-
+    /// Where the entry of a key stands.
     #[inline]
-    fn entry(&self, key: Key) -> Option<&Entry<F, D>> {
-        let entry = self.slots.get(key.slot)?.as_ref()?;
-        (entry.io.serial == key.serial).then_some(entry)
+    fn place(&self, key: Key) -> Option<usize> {
+        let place = *self.places.get(key.slot)?;
+        (self.entries.get(place)?.key.serial == key.serial).then_some(place)
     }
 
     #[inline]
     fn entry_mut(&mut self, key: Key) -> Option<&mut Entry<F, D>> {
-        let entry = self.slots.get_mut(key.slot)?.as_mut()?;
-        (entry.io.serial == key.serial).then_some(entry)
+        let entry = self.entries.get_mut(*self.places.get(key.slot)?)?;
+        (entry.key.serial == key.serial).then_some(entry)
     }
 
     /// The registration of a key.
+    #[inline]
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Registration<'_, F, D>> {
-        self.entry(key).map(|entry| entry.registration(key))
+        self.entries.get(self.place(key)?).map(Entry::registration)
     }
 
     /// A registered descriptor, with the operations that the set remembers, and its
@@ -246,19 +227,15 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// is unknown, or both are the same.
     #[must_use]
     pub fn get_disjoint_mut(&mut self, keys: [Key; 2]) -> Option<[(At<'_, F>, &mut D); 2]> {
-        let [one, other] = keys;
-        let (low, high) = (one.slot.min(other.slot), one.slot.max(other.slot));
-        self.entry(one)?;
-        self.entry(other)?;
-        let between = high.checked_sub(low)?.checked_sub(1)?;
-        let mut slots = self.slots.iter_mut();
-        let first = slots.nth(low)?.as_mut()?.parts();
-        let second = slots.nth(between)?.as_mut()?.parts();
-        Some(if one.slot == low {
-            [first, second]
-        } else {
-            [second, first]
-        })
+        let [one, other] = [self.place(keys[0])?, self.place(keys[1])?];
+        let (low, high) = (one.min(other), one.max(other));
+        let between = high.checked_sub(low + 1)?;
+        let mut entries = self.entries.iter_mut();
+        let mut both = [entries.nth(low)?.parts(), entries.nth(between)?.parts()];
+        if one > other {
+            both.reverse();
+        }
+        Some(both)
     }
 
     /// Makes one call of the caller's own on a registered descriptor.
@@ -280,35 +257,28 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     }
 
     fn key_of_number(&self, number: RawFd) -> Option<Key> {
-        let slot = self.numbers.find(&number)?;
-        let serial = self.slots.get(slot)?.as_ref()?.io.serial;
-        Some(Key { slot, serial })
+        let entry = self.entries.get(self.numbers.find(&number)?)?;
+        Some(entry.key)
     }
 
     /// Every registration, in no order.
     pub fn iter(&self) -> impl Iterator<Item = Registration<'_, F, D>> {
-        let slots = self.slots.iter().enumerate();
-        slots.filter_map(|(slot, entry)| {
-            let entry = entry.as_ref()?;
-            Some(entry.registration(entry.key(slot)))
-        })
+        self.entries.iter().map(Entry::registration)
     }
 
     /// Every registration, as [`get_mut`](Self::get_mut) gives it, with its key.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, At<'_, F>, &mut D)> {
-        let slots = self.slots.iter_mut().enumerate();
-        slots.filter_map(|(slot, entry)| {
-            let entry = entry.as_mut()?;
-            let key = entry.key(slot);
+        self.entries.iter_mut().map(|entry| {
+            let key = entry.key;
             let (at, data) = entry.parts();
-            Some((key, at, data))
+            (key, at, data)
         })
     }
 
     /// How many descriptors are registered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.count
+        self.entries.len()
     }
 
     /// Whether none is registered.
@@ -321,25 +291,25 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// iterator is dropped stays registered; dropping the set closes it.
     #[doc(alias = "close")]
     pub fn drain(&mut self) -> impl Iterator<Item = (F, D)> {
-        core::iter::from_fn(|| self.take(self.slots.len().checked_sub(1)?))
+        core::iter::from_fn(|| {
+            let last = self.entries.get(self.len().checked_sub(1)?)?;
+            self.unregister(last.key).ok()
+        })
     }
 }
 
-impl<F: Descriptor, D> Entry<F, D> {
-    fn key(&self, slot: usize) -> Key {
-        let serial = self.io.serial;
-        Key { slot, serial }
-    }
-
-    fn registration(&self, key: Key) -> Registration<'_, F, D> {
+impl<F, D> Entry<F, D> {
+    #[inline]
+    fn registration(&self) -> Registration<'_, F, D> {
         Registration {
-            key,
+            key: self.key,
             fd: &self.io.fd,
             interest: self.io.interest,
             data: &self.data,
         }
     }
 
+    #[inline]
     fn parts(&mut self) -> (At<'_, F>, &mut D) {
         (At(&mut self.io), &mut self.data)
     }
@@ -354,12 +324,7 @@ impl<F: Descriptor, D, S: Storage> Default for PollSet<F, D, S> {
 impl<F: fmt::Debug, D: fmt::Debug, S: Storage> fmt::Debug for PollSet<F, D, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(
-                self.slots
-                    .iter()
-                    .flatten()
-                    .map(|entry| (&entry.io.fd, &entry.data)),
-            )
+            .entries(self.entries.iter().map(|entry| (&entry.io.fd, &entry.data)))
             .finish()
     }
 }

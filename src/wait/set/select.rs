@@ -3,11 +3,11 @@
 use core::cell::Cell;
 use core::time::Duration;
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 
-use super::entry::{Plan, as_if_ready};
+use super::entry::{Plan, TROUBLED, UNWATCHED};
 use super::list::{List, Storage};
-use super::{Found, Key, PollSet};
+use super::{Key, PollSet};
 use crate::mapping::io::Io;
 use crate::mapping::readiness::Readiness;
 use crate::ops::descriptor::Descriptor;
@@ -30,110 +30,107 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     ///
     /// Each wait asks for all descriptors, and hands them out from after the last that
     /// was handed out before: all are served in turn.
-    pub fn select(&mut self, deadline: impl Into<Deadline>) -> Io {
-        self.wait(deadline.into().at())
-    }
-
-    fn wait(&mut self, deadline: u64) -> Io {
-        while self.found.pop().is_some() {}
-        self.taken = 0;
-        let mut kernel = Pace::new();
-        // At first in the hope that nobody rests, which asks for no clock.
-        let mut plan = None;
-        loop {
-            let (wake, at_once) = match &plan {
-                Some(Plan { at_once: true, .. }) => (0, true),
-                Some(Plan { wake, .. }) => (*wake, false),
-                None => (deadline, false),
-            };
-            let timeout = match wake {
-                0 => Some(Duration::ZERO),
-                u64::MAX => None,
-                _ => time_left(wake, now()),
-            };
-            let answer = self.look(timeout, plan.is_some());
-            if self.found.len() > 0 {
-                return Io::Ready(self.found.len());
-            }
-            if let Some(answer) = answer {
-                // A poll that only asked did not end early.
-                let answer = match answer {
-                    Io::WouldBlock if at_once => Io::Ready(0),
-                    answer => answer,
-                };
-                match after_poll(&mut kernel, answer, wake, deadline) {
-                    Io::Ready(()) => {}
-                    Io::WouldBlock => return Io::WouldBlock,
-                    Io::Err(errno) => return Io::Err(errno),
-                }
-            }
-            plan = Some(self.plan(deadline));
-        }
-    }
-
-    /// What the entries want of the next wait.
-    #[cold]
-    fn plan(&mut self, deadline: u64) -> Plan {
-        let now = now();
-        let mut plan = Plan {
-            wake: deadline,
-            at_once: false,
-        };
-        for entry in self.slots.iter_mut().flatten() {
-            entry.io.plan(now, &mut plan);
-        }
-        plan
-    }
-
-    /// Polls once, and finds what is ready, or due. Makes no call, and answers `None`,
-    /// if there was no plan and somebody is in trouble.
     #[inline]
-    fn look(&mut self, timeout: Option<Duration>, planned: bool) -> Option<Io> {
-        let (slots, found, turn) = (&self.slots, &mut self.found, self.turn);
-        let is_troubled = Cell::new(false);
-        // One for each slot, so that a slot's number is its place.
-        let list = slots.iter().map(|slot| {
-            let entry = slot.as_ref().and_then(|entry| {
-                is_troubled.set(is_troubled.get() | entry.io.is_troubled);
-                entry.io.entry()
-            });
-            entry.unwrap_or((rustix::fs::CWD, PollFlags::empty()))
+    pub fn select(&mut self, deadline: impl Into<Deadline>) -> Io {
+        let deadline = deadline.into();
+        while self.found.pop().is_some() {}
+        // In the hope that nobody rests, which asks for no clock.
+        let mut answer = None;
+        match self.look::<false>(deadline.remaining(), &mut answer) {
+            0 => self.go_on(answer, deadline.at()),
+            n => Io::Ready(n),
+        }
+    }
+
+    /// Goes on after a first look: without an answer if somebody rests.
+    #[cold]
+    fn go_on(&mut self, mut answer: Option<Io>, deadline: u64) -> Io {
+        let mut kernel = Pace::new();
+        let mut wake = deadline;
+        loop {
+            match answer.map(|answer| after_poll(&mut kernel, answer, wake, deadline)) {
+                None | Some(Io::Ready(())) => {}
+                Some(Io::WouldBlock) => return Io::WouldBlock,
+                Some(Io::Err(errno)) => return Io::Err(errno),
+            }
+            let now = now();
+            let mut plan = Plan {
+                wake: deadline,
+                at_once: false,
+            };
+            for entry in self.entries.iter_mut() {
+                entry.io.plan(now, &mut plan);
+            }
+            wake = if plan.at_once { now } else { plan.wake };
+            match self.look::<true>(time_left(wake, now), &mut answer) {
+                0 => {}
+                n => return Io::Ready(n),
+            }
+            // A poll that only asked, and found nothing of what was there.
+            if plan.at_once && answer == Some(Io::WouldBlock) {
+                answer = Some(Io::Ready(0));
+            }
+        }
+    }
+
+    /// Polls once, and finds what is ready, or due; returns how many. Does not, and
+    /// there is no answer, if somebody is in trouble and that is not planned for.
+    #[inline(always)]
+    fn look<const PLANNED: bool>(
+        &mut self,
+        timeout: Option<Duration>,
+        answer: &mut Option<Io>,
+    ) -> usize {
+        let (entries, found, turn) = (&self.entries, &mut self.found, self.turn);
+        let marks = Cell::new(0);
+        let list = entries.iter().map(|entry| {
+            marks.set(marks.get() | entry.io.mark);
+            entry.io.entry()
         });
         S::with_pollfds(&mut self.scratch, list, |fds| {
-            if is_troubled.get() && !planned {
-                return None;
-            }
-            let answer = poll(fds, timeout);
-            // Of what is due, poll knows nothing.
-            let mut left = answer.ready().unwrap_or(0);
-            let fds = &*fds;
-            let (before, after) = fds.split_at_checked(turn).unwrap_or((fds, &[]));
-            for (first, fds) in [(before.len(), after), (0, before)] {
-                for (i, fd) in fds.iter().enumerate() {
-                    if left == 0 && !planned {
-                        return Some(answer);
-                    }
-                    // Most report nothing, and are not worth a translation.
-                    if fd.revents().is_empty() && !planned {
-                        continue;
-                    }
-                    left = left.saturating_sub(1);
-                    let slot = first + i;
-                    let Some(Some(entry)) = slots.get(slot) else {
-                        continue;
-                    };
-                    let (readiness, due) = (Readiness::from(fd), entry.io.due);
-                    if !(readiness.is_empty() && due.is_empty()) {
-                        let key = entry.key(slot);
-                        found.push(Found {
-                            key,
-                            readiness,
-                            due,
-                        });
+            if marks.get() != 0 {
+                if marks.get() & TROUBLED != 0 && !PLANNED {
+                    return 0;
+                }
+                for (fd, entry) in fds.iter_mut().zip(entries.iter()) {
+                    if entry.io.mark & UNWATCHED != 0 {
+                        // A negative number, which poll does not look at.
+                        *fd = PollFd::from_borrowed_fd(rustix::fs::CWD, PollFlags::empty());
                     }
                 }
             }
-            Some(answer)
+            let mut left = match poll(fds, timeout) {
+                Io::Ready(n) if n > 0 && !PLANNED => n,
+                other => {
+                    *answer = Some(other);
+                    if !PLANNED {
+                        return 0;
+                    }
+                    // Of what is due, poll knows nothing.
+                    fds.len()
+                }
+            };
+            let (before, after) = fds.split_at_checked(turn).unwrap_or((fds, &[]));
+            // Backwards, since the last that is found is handed out first.
+            for (base, fds) in [(0, before), (before.len(), after)] {
+                for (i, fd) in fds.iter().enumerate().rev() {
+                    // Most report nothing, and are not worth a translation.
+                    if fd.revents().is_empty() && !PLANNED {
+                        continue;
+                    }
+                    if let Some(entry) = entries.get(base + i) {
+                        let (key, readiness) = (entry.key, Readiness::from(fd));
+                        if !PLANNED || !readiness.is_empty() || !entry.io.due.is_empty() {
+                            found.push((key, readiness));
+                        }
+                    }
+                    left -= 1;
+                    if left == 0 {
+                        return found.len();
+                    }
+                }
+            }
+            found.len()
         })
     }
 
@@ -143,19 +140,20 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// that is no longer registered is passed over. A descriptor that this
     /// system's `poll` cannot watch is handed out with [`Readiness::INVALID`]: take
     /// it out of the set.
+    #[inline]
     #[must_use]
     pub fn next_ready(&mut self) -> Option<(Key, Readiness)> {
         loop {
-            let Found {
-                key,
-                readiness,
-                due,
-            } = *self.found.get(self.taken)?;
-            self.taken += 1;
-            if let Some(entry) = self.entry_mut(key) {
-                entry.io.hand_out(readiness, due);
-                self.turn = key.slot + 1;
-                return Some((key, readiness | as_if_ready(due)));
+            let (key, readiness) = self.found.pop()?;
+            if let Some(place) = self.place(key) {
+                self.turn = place + 1;
+                let io = &mut self.entries.get_mut(place)?.io;
+                if io.hand_out(readiness) {
+                    return Some((key, readiness));
+                }
+                if let Some(readiness) = io.hand_out_more(readiness) {
+                    return Some((key, readiness));
+                }
             }
         }
     }
