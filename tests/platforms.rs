@@ -92,6 +92,9 @@ const FLAGS: &[Column] = &[
 ];
 
 const FACTS: &[Column] = &[
+    ("`MSG_DONTWAIT` sends", |p| {
+        if p.send_dontwait { "yes" } else { "–" }.into()
+    }),
     ("abstract `AF_UNIX` names", |p| {
         if p.abstract_names { "yes" } else { "–" }.into()
     }),

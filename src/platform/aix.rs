@@ -50,6 +50,7 @@ const AIX: Platform = Platform {
     socket_flags: 0,     // rustix has no such flags: `src/net/types.rs`
     pipe_flags: 0,       // rustix has no `pipe_with`: `src/pipe.rs`
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     // unknown: nobody has read it; mio sets the mode itself, `src/sys/unix/tcp.rs accept()`

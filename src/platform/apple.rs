@@ -65,6 +65,7 @@ const APPLE: Platform = Platform {
     socket_flags: 0, // no such flags
     pipe_flags: 0,   // no `pipe2`
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // ignored: `bsd/kern/uipc_socket.c sosendcheck()`
     abstract_names: false, // only Linux has them: unix(7)
     // `bsd/kern/uipc_syscalls.c sendit()`, `bsd/kern/sys_socket.c soo_write()`; accepted sockets
     // inherit it, `bsd/kern/uipc_socket2.c sonewconn_internal()`

@@ -56,6 +56,7 @@ const CYGWIN: Platform = Platform {
     socket_flags: 0x0100_0000 | 0x0200_0000,
     pipe_flags: 0x4000 | 0x4_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    send_dontwait: true,   // `fhandler/socket_inet.cc send_internal()`
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Inherited, // `net.cc cygwin_accept()`

@@ -54,8 +54,9 @@ const DRAGONFLY: Platform = Platform {
     socket_flags: 0x2000_0000 | 0x1000_0000, // SOCK_NONBLOCK | SOCK_CLOEXEC: socketpair(2)
     pipe_flags: 0x4 | 0x2_0000,  // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
-    abstract_names: false,              // only Linux has them: unix(7)
-    so_nosigpipe: true,                 // `sys/kern/uipc_syscalls.c kern_sendmsg()`
+    send_dontwait: true,   // `sys/kern/uipc_socket.c sosendtcp()`, `sosendudp()`
+    abstract_names: false, // only Linux has them: unix(7)
+    so_nosigpipe: true,    // `sys/kern/uipc_syscalls.c kern_sendmsg()`
     accept_mode: AcceptMode::Inherited, // `sys/kern/uipc_syscalls.c kern_accept()`
     // a full queue is ENOBUFS, never EAGAIN: `sys/kern/uipc_usrreq.c uipc_send()`
     unix_queue_event: QueueEvent::Arrives,

@@ -55,6 +55,7 @@ const EMSCRIPTEN: Platform = Platform {
     // O_NONBLOCK, and O_CLOEXEC, which is taken and means nothing there: `src/lib/libsyscall.js`
     pipe_flags: 0x800 | 0x8_0000,
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Inherited, // `src/lib/libsockfs.js`

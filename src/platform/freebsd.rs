@@ -55,6 +55,7 @@ const FREEBSD: Platform = Platform {
     socket_flags: 0x2000_0000 | 0x1000_0000,
     pipe_flags: 0x4 | 0x10_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    send_dontwait: true,   // `sys/kern/uipc_socket.c sosend_generic()`
     abstract_names: false, // only Linux has them: unix(7)
     // `sys/kern/uipc_syscalls.c kern_sendit()`, `sys/kern/sys_socket.c soo_write()`; accepted
     // sockets inherit it, `sys/kern/uipc_socket.c sonewconn()`

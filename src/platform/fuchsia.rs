@@ -56,6 +56,7 @@ const FUCHSIA: Platform = Platform {
     // O_NONBLOCK | O_CLOEXEC: `sdk/lib/fdio/unistd.cc socketpair_create()`
     pipe_flags: 0x10 | 0x100,
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Blocking, // `sdk/lib/fdio/bsdsocket.cc` (54139789)

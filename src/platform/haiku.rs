@@ -61,6 +61,7 @@ const HAIKU: Platform = Platform {
     socket_flags: 0,     // rustix has no such flags: `src/net/types.rs`
     pipe_flags: 0,       // rustix has no `pipe_with`: `src/pipe.rs`
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     // as the listener was when the connection arrived:

@@ -57,6 +57,7 @@ const HURD: Platform = Platform {
     socket_flags: 0x800 | 0x40_0000,
     pipe_flags: 0x8 | 0x40_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Blocking, // `pflocal sock_clone()`, `pfinet S_socket_accept()`

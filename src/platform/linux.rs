@@ -71,10 +71,11 @@ const LINUX: Platform = Platform {
     socket_flags: 0x800 | 0x8_0000, // since Linux 2.6.27: socket(2)
     pipe_flags: 0x800 | 0x8_0000, // pipe2 since Linux 2.6.27: pipe(2)
 
-    abstract_names: true,                // unix(7), "Abstract sockets"
-    so_nosigpipe: false,                 // there is no such option
-    accept_mode: AcceptMode::Blocking,   // accept(2), "Linux notes"; measured
-    unix_queue_event: QueueEvent::Never, // measured: POLLOUT at once
+    send_dontwait: true,                                   // measured
+    abstract_names: true,                                  // unix(7), "Abstract sockets"
+    so_nosigpipe: false,                                   // there is no such option
+    accept_mode: AcceptMode::Blocking,                     // accept(2), "Linux notes"; measured
+    unix_queue_event: QueueEvent::Never,                   // measured: POLLOUT at once
     unix_connect_interrupted: Interrupted::NothingStarted, // net/unix/af_unix.c unix_stream_connect()
     peek_rights: true, // duplicates: net/unix/af_unix.c unix_peek_fds(); measured
     send_emfile: false,

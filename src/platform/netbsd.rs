@@ -59,6 +59,7 @@ const NETBSD: Platform = Platform {
     socket_flags: 0x2000_0000 | 0x1000_0000,
     pipe_flags: 0x4 | 0x40_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // ignored: `sys/kern/uipc_socket.c sosend()`
     abstract_names: false, // only Linux has them: unix(7)
     // `sys/kern/uipc_syscalls.c do_sys_sendmsg_so()`, `sys/kern/sys_generic.c dofilewrite()`
     so_nosigpipe: true,

@@ -61,6 +61,7 @@ const OPENBSD: Platform = Platform {
     socket_flags: 0x4000 | 0x8000,
     pipe_flags: 0x4 | 0x1_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    send_dontwait: true,   // `sys/kern/uipc_socket.c sosend()`
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,   // no such option
     // SOCK_NONBLOCK_INHERIT: `sys/kern/uipc_syscalls.c doaccept()`

@@ -48,6 +48,7 @@ pub const POSIX: Platform = Platform {
     socket_flags: 0,              // likewise
     pipe_flags: 0,                // likewise
 
+    send_dontwait: false,  // not in POSIX
     abstract_names: false, // not in POSIX
     so_nosigpipe: false,   // not in POSIX
     accept_mode: AcceptMode::Unknown,

@@ -55,6 +55,7 @@ const QNX_IO_PKT: Platform = Platform {
     socket_flags: 0, // no SOCK_NONBLOCK in the libc crate or rustix
     pipe_flags: 0,   // rustix has no `pipe_with`: `src/pipe.rs`
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     // unknown: nobody has read it; mio sets the mode itself, `src/sys/unix/tcp.rs accept()`
@@ -115,6 +116,7 @@ const QNX_IO_SOCK: Platform = Platform {
     socket_flags: 0, // no SOCK_NONBLOCK in the libc crate or rustix
     pipe_flags: 0,   // rustix has no `pipe_with`: `src/pipe.rs`
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     // unknown: nobody has read it; mio sets the mode itself, `src/sys/unix/tcp.rs accept()`

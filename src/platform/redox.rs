@@ -60,6 +60,7 @@ const REDOX: Platform = Platform {
     // O_NONBLOCK | O_CLOEXEC: relibc `src/platform/redox/extra.rs pipe2()`
     pipe_flags: 0x4_0000 | 0x100_0000,
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     // a dup of the listener, which keeps its flags: relibc `src/platform/redox/socket.rs`

@@ -65,6 +65,7 @@ const ILLUMOS: Platform = Platform {
     socket_flags: 0x10_0000 | 0x8_0000,
     pipe_flags: 0x80 | 0x80_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    send_dontwait: true,   // `sockcommon_sops.c so_sendmsg()`
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Inherited, // `socksyscalls.c accept()`
@@ -125,6 +126,7 @@ const SOLARIS: Platform = Platform {
     socket_flags: 0x10_0000 | 0x8_0000,
     pipe_flags: 0x80 | 0x80_0000, // O_NONBLOCK | O_CLOEXEC
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Unknown, // unknown: nobody has read it

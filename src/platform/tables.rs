@@ -98,6 +98,8 @@ pub struct Platform {
     pub pipe_flags: u32,
 
     // ---- facts that change what the crate does ----
+    /// Does `MSG_DONTWAIT` keep a `send` on a blocking descriptor from sleeping?
+    pub send_dontwait: bool,
     /// Are there `AF_UNIX` names that begin with a 0 and stand in no file system?
     pub abstract_names: bool,
     /// Does the socket option `SO_NOSIGPIPE` exist? Where it does, sockets that

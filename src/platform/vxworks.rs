@@ -50,6 +50,7 @@ const VXWORKS: Platform = Platform {
     socket_flags: 0,              // no such flags in the libc crate
     pipe_flags: 0,                // no `pipe2` in the libc crate
     // ---- facts that change what the crate does ----
+    send_dontwait: false,  // unknown: nobody has read it
     abstract_names: false, // only Linux has them: unix(7)
     so_nosigpipe: false,
     accept_mode: AcceptMode::Unknown, // unknown: nobody has read it
