@@ -166,6 +166,8 @@ fn numbers(report: &mut Report) -> Result<()> {
     report.unseen("receiver_queue_families", families, "needs such a family");
     report.unseen("connects_early", early, "read in the source");
     report.unseen("packet_pipes", HOST.packet_pipes, "read in the source");
+    report.unseen("abstract_names", HOST.abstract_names, "read in the manual");
+    report.unseen("send_dontwait", HOST.send_dontwait, "might sleep for ever");
     report.unseen(
         "peek_rights",
         HOST.peek_rights,

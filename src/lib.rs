@@ -240,7 +240,7 @@ pub use mapping::readiness::{Interest, Readiness};
 pub use ops::address::{Address, PeerAddress};
 pub use ops::connection::{accept, accept_from, connect, finish_connect};
 pub use ops::creation::{pipe, socket, socketpair};
-pub use ops::descriptor::Descriptor;
+pub use ops::descriptor::{BorrowDescriptor, Descriptor};
 pub use ops::descriptors::{recv_fds, send_fds};
 pub use ops::message::{
     Message, recv_from, recv_msg, send_msg, send_msg_all, send_msg_to, send_to,

@@ -27,13 +27,31 @@ bitflags! {
 }
 
 bitflags! {
-    /// How [`send`](crate::send()) sends. There is no flag at present.
+    /// How [`send`](crate::send()) sends.
     ///
     /// `MSG_NOSIGNAL` is always passed where the system has it. Left out on
-    /// purpose: `MSG_DONTWAIT`, which macOS and NetBSD ignore when sending on a
-    /// blocking descriptor; `MSG_OOB`; `MSG_MORE`, which is Linux's alone.
+    /// purpose: `MSG_OOB`; `MSG_MORE`, which is Linux's alone.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct SendFlags: u32 {}
+    pub struct SendFlags: u32 {
+        /// The bytes end a record of a sequenced-packet socket (`SOCK_SEQPACKET`).
+        ///
+        /// FreeBSD 15 joins records that are sent without it, and may then take a part
+        /// of one: the rest is to be sent with it too. Elsewhere every send is a record,
+        /// with the flag or without. It is an error on streams: EINVAL on OpenBSD,
+        /// DragonFly, macOS and FreeBSD before 15, EOPNOTSUPP on Haiku; and on Cygwin
+        /// everywhere. So it is never set for you.
+        #[doc(alias = "MSG_EOR")]
+        const EOR = net::SendFlags::EOR.bits();
+        /// Do not wait in this call, whatever the descriptor's mode. Not needed on a
+        /// non-blocking descriptor; for a descriptor whose mode must not be changed
+        /// because others share it.
+        ///
+        /// Where the system ignores the flag (macOS and NetBSD), or nobody knows
+        /// ([`Platform::send_dontwait`]), a blocking descriptor gets
+        /// `Err(EOPNOTSUPP)`, because a call that sleeps in spite of it would be worse.
+        #[doc(alias = "MSG_DONTWAIT")]
+        const DONTWAIT = net::SendFlags::DONTWAIT.bits();
+    }
 }
 
 impl RecvFlags {

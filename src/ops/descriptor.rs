@@ -1,6 +1,6 @@
 //! [`Descriptor`], what an operation may be called on.
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 
 /// What the operations can be called on: everything that implements [`AsFd`].
 ///
@@ -50,3 +50,28 @@ pub trait Descriptor: AsFd {}
 // Without this the compiler would tell about `AsFd`, of which there are two.
 #[diagnostic::do_not_recommend]
 impl<T: AsFd + ?Sized> Descriptor for T {}
+
+/// What can be borrowed for as long as an entry of `poll` lives: a reference to a
+/// [`Descriptor`], or a [`BorrowedFd`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be borrowed for an entry of `poll`",
+    label = "expected a reference to a descriptor, or a `BorrowedFd`"
+)]
+pub trait BorrowDescriptor<'fd> {
+    #[doc(hidden)]
+    fn borrow_fd(self) -> BorrowedFd<'fd>;
+}
+
+impl<'fd, T: Descriptor + ?Sized> BorrowDescriptor<'fd> for &'fd T {
+    #[inline]
+    fn borrow_fd(self) -> BorrowedFd<'fd> {
+        self.as_fd()
+    }
+}
+
+impl<'fd> BorrowDescriptor<'fd> for BorrowedFd<'fd> {
+    #[inline]
+    fn borrow_fd(self) -> BorrowedFd<'fd> {
+        self
+    }
+}

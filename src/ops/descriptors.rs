@@ -146,7 +146,7 @@ pub fn send_fds<Fd: Descriptor>(
     }
     let control = &mut control;
     send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
-        net::sendmsg(fd, bufs, control, send_flags(flags, HOST))
+        net::sendmsg(fd, bufs, control, send_flags(fd, flags, HOST)?)
     })
 }
 

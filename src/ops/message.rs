@@ -130,7 +130,7 @@ pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &i
     let buf = clamp(buf, HOST);
     let op = op_to(address);
     let answer = retry_interrupted(op, fd, buf, move |fd, buf| {
-        address.with_rustix(|address| net::sendto(fd, buf, send_flags(flags, HOST), address))
+        address.with_rustix(|address| net::sendto(fd, buf, send_flags(fd, flags, HOST)?, address))
     });
     whose_queue(op, fd, answer)
 }
@@ -341,7 +341,7 @@ fn take_descriptors(
 pub fn send_msg<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
     send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
         let mut control = SendAncillaryBuffer::default();
-        net::sendmsg(fd, bufs, &mut control, send_flags(flags, HOST))
+        net::sendmsg(fd, bufs, &mut control, send_flags(fd, flags, HOST)?)
     })
 }
 
@@ -362,7 +362,7 @@ pub fn send_msg_to<Fd: Descriptor>(
     let op = op_to(address);
     let answer = retry_interrupted(op, fd, bufs, move |fd, bufs| {
         let mut control = SendAncillaryBuffer::default();
-        let flags = send_flags(flags, HOST);
+        let flags = send_flags(fd, flags, HOST)?;
         address.with_rustix(|address| net::sendmsg_addr(fd, address, bufs, &mut control, flags))
     });
     whose_queue(op, fd, answer)

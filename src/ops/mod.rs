@@ -14,14 +14,17 @@ pub(crate) mod std_io;
 pub(crate) mod stream;
 pub(crate) mod vectored;
 
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::net;
+
+use mode::is_nonblocking;
 
 use crate::mapping::classify::{Op, Outcome};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::platform::Platform;
-use crate::platform::errnos::NO_PROGRESS;
+use crate::platform::errnos::{NO_PROGRESS, WOULD_WAIT};
 
 /// How many calls one operation makes that come to nothing, before it says so. A
 /// signal need not be the last one: a process in the background that handles SIGTTIN
@@ -112,9 +115,18 @@ fn recv_flags(flags: RecvFlags) -> net::RecvFlags {
     net::RecvFlags::from_bits_retain(flags.to_system())
 }
 
+/// The flags of a send on `fd`. Where the system would wait in spite of
+/// [`SendFlags::DONTWAIT`], a descriptor that may wait is refused.
 #[inline(always)]
-fn send_flags(flags: SendFlags, platform: &Platform) -> net::SendFlags {
-    net::SendFlags::from_bits_retain(flags.to_system(platform))
+fn send_flags(
+    fd: BorrowedFd<'_>,
+    flags: SendFlags,
+    platform: &Platform,
+) -> Result<net::SendFlags, Errno> {
+    if !platform.send_dontwait && flags.contains(SendFlags::DONTWAIT) && !is_nonblocking(fd)? {
+        return Err(WOULD_WAIT);
+    }
+    Ok(net::SendFlags::from_bits_retain(flags.to_system(platform)))
 }
 
 /// The part of `buf` that one call of `platform` may be asked to take. Where
@@ -140,6 +152,7 @@ fn clamp_mut<'a, T>(buf: &'a mut [T], platform: &Platform) -> &'a mut [T] {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
     use crate::platform::HOST;
     use rustix::fd::AsFd;
@@ -188,5 +201,18 @@ mod tests {
             assert_eq!(answer, wanted, "{times}");
             assert_eq!(retry_for(Op::Read, interrupted(times)), wanted, "{times}");
         }
+    }
+
+    #[test]
+    fn send_flags_where_the_system_would_wait_refuse_a_blocking_descriptor() {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut platform = *HOST;
+        platform.send_dontwait = false;
+        let asked = || send_flags(ours.as_fd(), SendFlags::DONTWAIT, &platform);
+        assert_eq!(asked(), Err(WOULD_WAIT));
+        let other = send_flags(ours.as_fd(), SendFlags::empty(), &platform);
+        assert!(other.is_ok());
+        mode::set_nonblocking(&ours, true).unwrap();
+        assert!(asked().unwrap().contains(net::SendFlags::DONTWAIT));
     }
 }

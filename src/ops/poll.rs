@@ -9,7 +9,7 @@ use super::retry_interrupted;
 use crate::mapping::classify::Op;
 use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
-use crate::ops::descriptor::Descriptor;
+use crate::ops::descriptor::{BorrowDescriptor, Descriptor};
 use crate::ops::mode::NonBlocking;
 use crate::platform::errnos::{ENDED_EARLY, INVALID_DESCRIPTOR};
 use crate::platform::host::{poll_bits, poll_flags};
@@ -142,12 +142,24 @@ pub fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness> {
 impl Interest {
     /// The entry for [`poll`](crate::poll()) that waits for this on `fd`.
     ///
-    /// The entry borrows the descriptor, so that it cannot be closed while it
-    /// is waited for. One entry may be used for any number of calls.
+    /// `fd` is a reference to a descriptor, or a [`BorrowedFd`](crate::BorrowedFd). The entry borrows the
+    /// descriptor, so that it cannot be closed while it is waited for. One entry may be
+    /// used for any number of calls.
+    ///
+    /// ```
+    /// use wouldblock::{AsFd, BorrowedFd, Interest, PollFd};
+    /// # use std::os::unix::net::UnixStream;
+    /// # let (one, other) = UnixStream::pair()?;
+    /// let list: Vec<BorrowedFd<'_>> = vec![one.as_fd(), other.as_fd()];
+    /// let entries: Vec<PollFd<'_>> = list.iter().map(|fd| Interest::READABLE.on(*fd)).collect();
+    /// let entry = Interest::READABLE.on(&one);
+    /// # assert_eq!((entries.len(), entry.revents().is_empty()), (2, true));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[inline]
     #[must_use = "an entry waits for nothing: give it to `poll`"]
-    pub fn on<Fd: Descriptor>(self, fd: &Fd) -> PollFd<'_> {
-        PollFd::new(fd, poll_flags(self.to_events(HOST)))
+    pub fn on<'fd>(self, fd: impl BorrowDescriptor<'fd>) -> PollFd<'fd> {
+        PollFd::from_borrowed_fd(fd.borrow_fd(), poll_flags(self.to_events(HOST)))
     }
 }
 

@@ -143,9 +143,8 @@ pub fn recv_with<Fd: Descriptor, R>(
 /// the end. The reset is told once, to the call that comes first; if that is `send`,
 /// `recv` sees an end like any other (on macOS `recv` is told all the same).
 ///
-/// The descriptor must be in non-blocking mode; this function does not change
-/// it. There is no flag to send on a blocking one without waiting, because macOS
-/// and NetBSD ignore it. `Err(EINTR)` is the end of sixteen interruptions, as for
+/// The descriptor must be in non-blocking mode, or `flags` hold
+/// [`SendFlags::DONTWAIT`]; this function does not change it. `Err(EINTR)` is the end of sixteen interruptions, as for
 /// [`read()`].
 ///
 /// # Platform notes
@@ -186,7 +185,7 @@ pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
     retry_interrupted(Op::Send, fd, buf, move |fd, buf| {
-        net::send(fd, buf, send_flags(flags, HOST))
+        net::send(fd, buf, send_flags(fd, flags, HOST)?)
     })
 }
 

@@ -21,3 +21,5 @@ pub(crate) const ENDED_EARLY: Errno = Errno::INTR;
 pub(crate) const OTHER_FAMILY: Errno = Errno::AFNOSUPPORT;
 /// What converting a name that the target type cannot hold answers.
 pub(crate) const NAME_NOT_TOLD: Errno = Errno::INVAL;
+/// What a send on a blocking descriptor answers that cannot be kept from waiting.
+pub(crate) const WOULD_WAIT: Errno = Errno::OPNOTSUPP;
