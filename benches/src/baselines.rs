@@ -543,7 +543,10 @@ pub mod fair {
         }
         match fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK) {
             Ok(()) => ready(0),
-            Err(errno) => failed(errno.raw_os_error()),
+            Err(errno) => {
+                let _ = fs::fcntl_setfl(fd, flags);
+                failed(errno.raw_os_error())
+            }
         }
     }
 }

@@ -26,8 +26,8 @@ use crate::ops::descriptor::Descriptor;
 /// | macOS | ENOTTY for a kqueue, a POSIX semaphore or shared memory, and for a pseudo-terminal master before its slave is open |
 /// | FreeBSD | ENOTTY for a process descriptor, a message queue, a semaphore |
 ///
-/// On macOS and FreeBSD the bit stays changed although the call failed; ask
-/// [`is_nonblocking`]. Regular files and block devices accept the mode and
+/// macOS and FreeBSD change the bit all the same; it is put back here, so that after an
+/// `Err` the mode is as it was. Regular files and block devices accept the mode and
 /// ignore it: they never would block.
 ///
 /// # Examples
@@ -79,8 +79,15 @@ fn change<Fd: Descriptor>(fd: &Fd, nonblocking: bool) -> Result<bool, Errno> {
     if flags.contains(OFlags::NONBLOCK) == nonblocking {
         return Ok(false);
     }
-    fcntl_setfl(fd, flags ^ OFlags::NONBLOCK)?;
-    Ok(true)
+    match fcntl_setfl(fd, flags ^ OFlags::NONBLOCK) {
+        Ok(()) => Ok(true),
+        Err(errno) => {
+            // macOS and FreeBSD change the bit before they ask the driver, which
+            // refuses; they do so once more.
+            let _ = fcntl_setfl(fd, flags);
+            Err(errno)
+        }
+    }
 }
 
 /// A descriptor in non-blocking mode, with the operations as methods.
@@ -171,7 +178,7 @@ impl TryFrom<rustix::fd::OwnedFd> for NonBlocking<rustix::fd::OwnedFd> {
     }
 }
 
-/// A descriptor that refused non-blocking mode, and why.
+/// A descriptor that refused non-blocking mode and keeps the one it had, and why.
 pub struct Refused<F> {
     /// The descriptor, handed back.
     pub fd: F,
