@@ -161,6 +161,7 @@ fn checked_by(platform: &Platform) -> [Vec<String>; 4] {
         // gVisor has Linux's numbers.
         .filter(|kernel| match kernel.split('-').next() {
             Some("gvisor") => platform.name == "linux",
+            Some("xnu") => platform.name == "apple-macos",
             name => name == Some(platform.name),
         })
         .collect();
