@@ -11,6 +11,8 @@ pub(crate) const NOT_CONNECTED: Errno = Errno::NOTCONN;
 pub(crate) const REFUSED: Errno = Errno::INVAL;
 /// What more descriptors, or buffers, than one message can hold answers.
 pub(crate) const TOO_MANY: Errno = Errno::INVAL;
+/// What would-block is to an operation that has but one errno for it.
+pub(crate) const WOULD_BLOCK: Errno = Errno::AGAIN;
 /// What a `_all` form answers when the system takes nothing and says nothing.
 pub(crate) const NO_PROGRESS: Errno = Errno::IO;
 /// What a wait answers for a descriptor that `poll` calls invalid.

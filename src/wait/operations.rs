@@ -1,8 +1,8 @@
 //! Every operation once, for those that call again: how it is called, and what it is
 //! to the classifier.
 
-/// Calls `$make!` with the operations: those that answer with a count; those that
-/// answer with another value; those of several calls, which move what is left of
+/// Calls `$make!` with the operations: those that answer with a count, and have but one
+/// errno for would-block; those that answer with another value; those of several calls, which move what is left of
 /// their first argument, and so show whether anything was done. (`read` is left to be
 /// told apart: of nothing where there was room, it did nothing.)
 macro_rules! each_operation {
@@ -11,10 +11,10 @@ macro_rules! each_operation {
             counts {
                 recv(buf: &mut [u8], flags: RecvFlags): Op::Recv;
                 send(buf: &[u8], flags: SendFlags): Op::Send;
-                send_to(buf: &[u8], flags: SendFlags, address: &impl Address): op_to(address);
                 write(buf: &[u8]): Op::Write;
             }
             values {
+                send_to(buf: &[u8], flags: SendFlags, address: &impl Address) -> usize: op_to(address);
                 recv_from(buf: &mut [u8], flags: RecvFlags) -> (usize, Option<PeerAddress>): Op::Recv;
                 recv_msg(bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Message: Op::Recv;
                 recv_fds(

@@ -22,7 +22,7 @@ use crate::ops::mode::NonBlocking;
 use crate::ops::poll::poll;
 use crate::ops::stream::{read, recv, recv_with, send, write};
 use crate::ops::vectored::{left, send_all, write_all, writev_all};
-use crate::platform::errnos::INVALID_DESCRIPTOR;
+use crate::platform::errnos::WOULD_BLOCK;
 
 /// An operation that may be called again after it would have blocked.
 ///
@@ -134,47 +134,49 @@ macro_rules! waiting {
         #[doc = concat!("See [`", stringify!($count), "()`](crate::", stringify!($count), "()).")]
         #[inline]
         pub fn $count(&self, $($arg: $kind),*) -> Io {
-            // The same arguments, cold: a closure would cost its captures. What comes
-            // back fits into two registers.
+            // The same arguments, cold, as many as fit into registers: a closure would
+            // cost its captures. What comes back fits into two.
             #[cold]
             #[inline(never)]
             fn later(
                 fd: BorrowedFd<'_>,
                 $($arg: $kind,)*
                 deadline: Deadline,
-                first: Io<()>,
+                first: Errno,
             ) -> (usize, Errno) {
-                let (op, first) = ($op, first.map(|()| 0));
+                let op = $op;
+                let first = Io::from_result(op, Err(first));
                 let turn = Turn::of(op, false);
                 pack(wait_on(fd, op, deadline, first, turn, &mut |fd, _| $count(fd, $($arg),*)))
             }
             let first = match $count(&self.fd, $($arg),*) {
                 Io::Ready(n) => return Io::Ready(n),
-                Io::WouldBlock => Io::WouldBlock,
-                Io::Err(errno) => Io::Err(errno),
+                Io::WouldBlock => WOULD_BLOCK,
+                Io::Err(errno) => errno,
             };
             unpack(later(self.fd.as_fd(), $($arg,)* self.deadline, first))
         }
     };
 }
 
-/// No call counts so many.
-const NO_COUNT: (usize, usize) = (usize::MAX, usize::MAX - 1);
+/// No call counts so many, or one more.
+const BLOCKED: usize = usize::MAX - 1;
+const FAILED: usize = usize::MAX;
 
 #[inline(always)]
 fn pack(answer: Io) -> (usize, Errno) {
     match answer {
-        Io::Ready(n) => (n, INVALID_DESCRIPTOR),
-        Io::WouldBlock => (NO_COUNT.0, INVALID_DESCRIPTOR),
-        Io::Err(errno) => (NO_COUNT.1, errno),
+        Io::Ready(n) => (n, WOULD_BLOCK),
+        Io::WouldBlock => (BLOCKED, WOULD_BLOCK),
+        Io::Err(errno) => (FAILED, errno),
     }
 }
 
 #[inline(always)]
 fn unpack((n, errno): (usize, Errno)) -> Io {
     match n {
-        _ if n == NO_COUNT.0 => Io::WouldBlock,
-        _ if n == NO_COUNT.1 => Io::Err(errno),
+        BLOCKED => Io::WouldBlock,
+        FAILED => Io::Err(errno),
         n => Io::Ready(n),
     }
 }
