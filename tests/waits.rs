@@ -295,7 +295,7 @@ fn waits_under_fire_of_signals_are_never_early_and_find_what_comes() {
 #[cfg(target_os = "linux")]
 #[test]
 fn pauses_in_a_dense_storm_of_signals_are_not_late() {
-    const LONGEST: Duration = Duration::from_millis(64);
+    const LONGEST: Duration = Duration::from_millis(16);
     let _storm = common::signals::Storm::new(Duration::from_micros(100));
     let (ours, _theirs) = unix_pair();
     let mut made = Vec::new();
@@ -430,8 +430,8 @@ mod leaks {
             });
             assert_eq!(answer, Io::WouldBlock);
         });
-        // Three at once, six while the pauses grow to 64 ms, and then one each.
-        assert!(calls <= 3 + 6 + 2000 / 64 + 2, "{what}: {calls} calls");
+        // Two at once, four while the rests grow to 16 ms, and then one each.
+        assert!(calls <= 2 + 4 + 2000 / 16 + 2, "{what}: {calls} calls");
     }
 
     #[test]
@@ -756,7 +756,7 @@ fn retry_in_a_shortage_pauses_longer_and_longer() {
     let answers = [short, short, short, short, short, short, Io::Ready(1)];
     let (answer, made) = scripted(&answers, Retry::Send, soon());
     assert_eq!((answer, made.len()), (Io::Ready(1), 7));
-    for (pair, pause) in made.windows(2).zip([1, 2, 4, 8, 16, 32]) {
+    for (pair, pause) in made.windows(2).zip([1, 2, 4, 8, 16, 16]) {
         assert!(pair[1] - pair[0] >= millis(pause), "not {pause} ms");
     }
 }
@@ -766,7 +766,7 @@ fn retry_in_a_shortage_pauses_longer_and_longer() {
 fn retry_for_ever_in_a_shortage_pauses_and_goes_on() {
     let (ours, _theirs) = unix_pair();
     let mut calls = 0;
-    lateness(millis(1 + 2 + 4 + 8 + 16 + 32 + 64), |_| {
+    lateness(millis(1 + 2 + 4 + 8 + 16 + 16 + 16), |_| {
         let answer = until(&ours, Deadline::never()).retry(Retry::Send, |fd| {
             calls += 1;
             match calls {
@@ -785,9 +785,9 @@ fn retry_in_a_lasting_shortage_ends_with_its_errno_after_a_last_try() {
     let (answer, made) = scripted(&[Io::Err(Errno::NOMEM)], Retry::Write, Deadline::after(end));
     assert_eq!(answer, Io::Err(Errno::NOMEM));
     assert!(start.elapsed() >= end);
-    // One at once, then after 1, 3, 7, 15, 31 and 63 ms, and one at the end,
-    // since 37 ms are long enough for the shortage to pass.
-    assert!(made.len() <= 8, "{} calls", made.len());
+    // One at once, then after 1, 3, 7, 15, 31, 47, 63, 79 and 95 ms, and one at the
+    // end.
+    assert!(made.len() <= 11, "{} calls", made.len());
     assert!(*made.last().unwrap() >= start + end, "no last try");
 }
 
@@ -797,7 +797,7 @@ fn retry_on_a_liar_makes_a_last_try_at_the_deadline() {
     let start = Instant::now();
     let (answer, made) = scripted(&[Io::WouldBlock], Retry::Send, Deadline::after(end));
     assert_eq!(answer, Io::WouldBlock);
-    assert!(made.len() <= 10, "{} calls", made.len());
+    assert!(made.len() <= 12, "{} calls", made.len());
     assert!(*made.last().unwrap() >= start + end, "no last try");
 }
 
@@ -810,14 +810,12 @@ fn retry_after_dead_connections_tries_at_once_and_then_pauses() {
         soon(),
     );
     assert_eq!((answer, made.len()), (Io::Ready(1), 5));
-    assert!(made[3] - made[2] >= millis(1));
-    assert!(made[4] - made[3] >= millis(2));
-    // Two tries cost no time, and so are made even when none is left; a third does.
+    assert!(made[2] - made[1] >= millis(1));
+    assert!(made[3] - made[2] >= millis(2));
+    // Where no time is left, the call that was made was the last.
     let now = Deadline::after(Duration::ZERO);
-    let (answer, made) = scripted(&[dead, dead, Io::Ready(1)], Retry::Accept, now);
-    assert_eq!((answer, made.len()), (Io::Ready(1), 3));
-    let (answer, made) = scripted(&[dead, dead, dead, Io::Ready(1)], Retry::Accept, now);
-    assert_eq!((answer, made.len()), (dead, 3));
+    let (answer, made) = scripted(&[dead, Io::Ready(1)], Retry::Accept, now);
+    assert_eq!((answer, made.len()), (dead, 1));
     let (answer, made) = scripted(&[dead], Retry::Accept, Deadline::after(millis(60)));
     assert_eq!(answer, Io::Err(Errno::CONNABORTED));
     assert!(made.len() <= 10, "{} calls", made.len());

@@ -285,3 +285,335 @@ impl Wait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    /// The rest that follows; fails if none does.
+    #[track_caller]
+    fn rest(next: Next, now: u64) -> u64 {
+        match next {
+            Next::Rest { until } => (until - now) / MILLISECOND,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn pace_of_a_drain_loop_is_never_changed() {
+        let mut pace = Pace::new();
+        for now in 0..10_000 {
+            // A call on the off-chance, and one that ends a drain.
+            assert_eq!(pace.answered(Answer::WouldBlock, now), Next::Wait);
+            pace.done();
+            assert_eq!(pace.answered(Answer::DoneThenWouldBlock, now), Next::Wait);
+            assert!(pace.is_quiet());
+        }
+    }
+
+    #[test]
+    fn pace_after_a_lie_asks_and_after_two_rests_longer_and_longer() {
+        let mut pace = Pace::new();
+        let mut now = 1;
+        assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+        for length in [1, 2, 4, 8, 16, 16, 16] {
+            let next = pace.answered(Answer::Broken, now);
+            assert_eq!(rest(next, now), length);
+            assert_eq!(pace.next(now + 1), next);
+            now += length * MILLISECOND;
+            assert_eq!(pace.next(now), Next::Ask);
+        }
+        pace.done();
+        assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+        assert_eq!(rest(pace.answered(Answer::Broken, now), now), 1);
+    }
+
+    #[test]
+    fn pace_whose_readiness_is_denied_forgets() {
+        let mut pace = Pace::new();
+        for now in (1..1000).map(|n| n * MILLISECOND) {
+            assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+            pace.denied();
+            assert_eq!((pace.next(now), pace.is_quiet()), (Next::Wait, true));
+        }
+    }
+
+    #[test]
+    fn pace_in_a_shortage_rests_and_then_calls_whatever_poll_says() {
+        let mut pace = Pace::new();
+        assert_eq!(rest(pace.answered(Answer::BackOff, 0), 0), 1);
+        pace.denied();
+        assert_eq!(pace.next(MILLISECOND), Next::Call);
+        assert_eq!(
+            rest(pace.answered(Answer::BackOff, MILLISECOND), MILLISECOND),
+            2
+        );
+        // What had run out is there again, and there is nothing to do.
+        assert_eq!(
+            pace.answered(Answer::WouldBlock, 9 * MILLISECOND),
+            Next::Wait
+        );
+        assert!(pace.is_quiet());
+    }
+
+    #[test]
+    fn pace_after_an_interruption_calls_at_once_and_after_two_rests() {
+        let mut pace = Pace::new();
+        assert_eq!(pace.answered(Answer::Again, 0), Next::Call);
+        assert_eq!(rest(pace.answered(Answer::Again, 0), 0), 1);
+        assert_eq!(pace.next(MILLISECOND), Next::Call);
+        pace.done();
+        assert_eq!(pace.answered(Answer::Again, 0), Next::Call);
+    }
+
+    #[test]
+    fn pace_that_was_handed_out_and_not_called_asks() {
+        let mut pace = Pace::new();
+        let _ = pace.answered(Answer::BackOff, 0);
+        pace.handed_out();
+        assert_eq!(pace.next(MILLISECOND), Next::Ask);
+    }
+
+    #[test]
+    fn pace_of_what_no_call_answers_rests_and_then_asks() {
+        let mut pace = Pace::new();
+        let mut now = 0;
+        for length in [1, 2, 4, 8, 16, 16] {
+            pace.unanswered(now);
+            assert_eq!(rest(pace.next(now), now), length);
+            now += length * MILLISECOND;
+            assert_eq!(pace.next(now), Next::Ask);
+        }
+    }
+
+    /// How many of these come before a rest, and how long that is.
+    fn flurry(pace: &mut Pace, answer: Answer, begin: u64, step: u64) -> (u64, u64) {
+        for n in 0..1000 {
+            let now = begin + n * step;
+            if let next @ Next::Rest { .. } = pace.answered(answer, now) {
+                return (n, rest(next, now));
+            }
+            pace.denied();
+        }
+        (1000, 0)
+    }
+
+    #[test]
+    fn pace_of_a_kernel_that_never_waits_rests_and_of_fast_signals_does_not() {
+        for answer in [Answer::Nudge, Answer::Broken] {
+            let mut pace = Pace::new();
+            // 10 kHz, and then as fast as calls are.
+            assert_eq!(flurry(&mut pace, answer, 0, 100_000), (1000, 0));
+            let begin = 10_000 * MILLISECOND;
+            let fast = flurry(&mut pace, answer, begin, 1000);
+            assert_eq!(fast, (u64::from(FLURRY), 1));
+            // It is not believed again at once, and rests longer.
+            let again = begin + MILLISECOND + 50_000;
+            let (soon, length) = flurry(&mut pace, answer, again, 1000);
+            assert!(soon <= u64::from(FLURRY_AGAIN) && length == 2, "{soon}");
+            // What comes while it waits is no reason.
+            let later = begin + 100 * MILLISECOND;
+            assert_eq!(flurry(&mut pace, answer, later, 1_100_000), (1000, 0));
+        }
+    }
+
+    #[test]
+    fn wait_whose_deadline_passes_makes_one_last_call() {
+        let mut wait = Wait::new(100);
+        let blocked = Event::Answered(Answer::WouldBlock);
+        assert_eq!(wait.next(blocked, 10), Do::Poll { until: 100 });
+        assert_eq!(wait.next(Event::Silent, 100), Do::Call);
+        assert_eq!(wait.next(blocked, 101), Do::GiveUp);
+        // Where nothing was waited for, the call was the last.
+        assert_eq!(Wait::new(100).next(blocked, 100), Do::GiveUp);
+        let short = Event::Answered(Answer::BackOff);
+        let mut wait = Wait::new(100);
+        assert_eq!(wait.next(short, 10), Do::Sleep { until: 100 });
+        assert_eq!(wait.next(Event::Slept, 100), Do::Call);
+        assert_eq!(wait.next(short, 100), Do::GiveUp);
+    }
+
+    #[test]
+    fn wait_that_the_kernel_ends_early_rests_and_then_calls() {
+        for early in [Event::Silent, Event::Starved] {
+            let mut wait = Wait::new(u64::MAX);
+            let mut now = 0;
+            let mut next = wait.next(Event::Answered(Answer::WouldBlock), now);
+            for length in [1, 2, 4, 8, 16, 16] {
+                assert_eq!(next, Do::Poll { until: u64::MAX });
+                let until = now + length * MILLISECOND;
+                assert_eq!(wait.next(early, now), Do::Sleep { until });
+                now = until;
+                assert_eq!(wait.next(Event::Slept, now), Do::Call);
+                next = wait.next(Event::Answered(Answer::WouldBlock), now);
+            }
+        }
+    }
+
+    // ---- worlds that a kernel could be, under simulated time ----
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum World {
+        Honest,
+        /// poll says ready, and the call would block.
+        Lying,
+        /// poll ends at once, with nothing.
+        Early,
+        /// poll is interrupted at once.
+        Interrupted,
+        /// The call meets a shortage, the poll is always ready.
+        Short,
+        /// The call meets dead connections, or is interrupted.
+        Aborted,
+        /// poll has no memory.
+        Starved,
+        /// poll denies when it is asked, and is ready when it is to wait.
+        Flapping,
+        /// Any of these, each time.
+        Mad,
+    }
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % limit
+        }
+    }
+
+    /// The most calls, and the most of all actions, in any second of a wait.
+    #[derive(Clone, Copy, Debug, Default)]
+    struct Worst {
+        calls: u64,
+        actions: u64,
+    }
+
+    fn wait_in(world: World, random: &mut Random) -> Worst {
+        let mut now = 1 + random.below(1 << 40);
+        let begin = now;
+        let deadline = now + MILLISECOND * (1 + random.below(3000));
+        // From then on, calls succeed that may.
+        let opens = match random.below(2) {
+            0 => u64::MAX,
+            _ => now + MILLISECOND * random.below(3500),
+        };
+        let mut wait = Wait::new(deadline);
+        let (mut worst, mut window, mut in_window) = (Worst::default(), now, Worst::default());
+        let (mut next, mut waited_until, mut called_at) = (Do::Call, 0, 0);
+        loop {
+            if now - window > 1000 * MILLISECOND {
+                (window, in_window) = (now, Worst::default());
+            }
+            in_window.actions += 1;
+            worst.actions = worst.actions.max(in_window.actions);
+            assert!(in_window.actions < 1_000_000, "{world:?} spins");
+            let open = now >= opens;
+            let kind = match world {
+                World::Mad => [
+                    World::Honest,
+                    World::Lying,
+                    World::Early,
+                    World::Interrupted,
+                    World::Short,
+                    World::Aborted,
+                    World::Starved,
+                    World::Flapping,
+                ][usize::try_from(random.below(8)).unwrap()],
+                world => world,
+            };
+            let event = match next {
+                Do::Call => {
+                    in_window.calls += 1;
+                    worst.calls = worst.calls.max(in_window.calls);
+                    called_at = now;
+                    now += 700;
+                    let may = !matches!(kind, World::Short | World::Aborted);
+                    if open && (may || random.below(3) == 0) {
+                        if world == World::Honest {
+                            // A call, a poll and a call.
+                            assert!(now - opens.max(begin) < 3000, "late");
+                        }
+                        return worst;
+                    }
+                    Event::Answered(match kind {
+                        World::Short => Answer::BackOff,
+                        World::Aborted => Answer::Again,
+                        _ => Answer::WouldBlock,
+                    })
+                }
+                Do::Poll { until } => {
+                    assert!(until <= deadline);
+                    now += 500;
+                    let asks = until <= now;
+                    let event = match kind {
+                        World::Lying | World::Short | World::Aborted => Event::Ready,
+                        World::Flapping if !asks => {
+                            now += random.below(5000);
+                            Event::Ready
+                        }
+                        World::Early | World::Flapping if !open => Event::Silent,
+                        World::Interrupted => Event::Signal,
+                        World::Starved => Event::Starved,
+                        _ if open => Event::Ready,
+                        _ if opens < until => {
+                            now = opens;
+                            Event::Ready
+                        }
+                        _ => {
+                            now = now.max(until);
+                            Event::Silent
+                        }
+                    };
+                    waited_until = now;
+                    event
+                }
+                Do::Sleep { until } => {
+                    assert!(world != World::Honest, "rests in an honest world");
+                    assert!(until <= deadline);
+                    now = now.max(until) + random.below(60_000);
+                    waited_until = now;
+                    Event::Slept
+                }
+                Do::GiveUp => {
+                    assert!(now >= deadline, "{world:?}: early");
+                    assert!(called_at >= waited_until, "{world:?}: no last call");
+                    return worst;
+                }
+            };
+            next = wait.next(event, now);
+        }
+    }
+
+    #[test]
+    fn wait_in_any_world_ends_on_its_deadline_and_does_not_spin() {
+        for (world, calls, actions) in [
+            (World::Honest, 3, 6),
+            (World::Lying, 70, 210),
+            (World::Early, 70, 210),
+            (World::Interrupted, 110, 500),
+            (World::Short, 70, 150),
+            (World::Aborted, 70, 150),
+            (World::Starved, 70, 210),
+            (World::Flapping, 300, 800),
+            (World::Mad, 300, 800),
+        ] {
+            let mut random = Random(0x9E37_79B9_7F4A_7C15);
+            let mut worst = Worst::default();
+            for _ in 0..2000 {
+                let one = wait_in(world, &mut random);
+                worst.calls = worst.calls.max(one.calls);
+                worst.actions = worst.actions.max(one.actions);
+            }
+            std::eprintln!("{world:?}: {worst:?}");
+            assert!(
+                worst.calls <= calls && worst.actions <= actions,
+                "{world:?}: {worst:?}"
+            );
+        }
+    }
+}
