@@ -57,7 +57,7 @@ fn record(arguments: &'static [&'static str]) -> Output {
 fn text(output: &Output) -> &str {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
-    str::from_utf8(&output.stdout).unwrap()
+    std::str::from_utf8(&output.stdout).unwrap()
 }
 
 /// Without what depends on a machine: how much fits is in notes of calls.
