@@ -1,6 +1,6 @@
 //! A chat server for many clients, in one thread: each line that a client sends goes
-//! to all the others. `chat [ADDR]` listens on ADDR, or else on a free port of
-//! 127.0.0.1, and prints where. Talk to it with `nc`. What it decides:
+//! to all the others. `chat --help` tells how to start it, how to talk to it and how to
+//! end it. What it decides:
 //!
 //! - **A slow reader** slows the room down instead of filling memory: while more than
 //!   64 KiB wait for somebody, nobody is read, and TCP holds the talkers back. Who does
@@ -11,33 +11,45 @@
 //! - **One that vanished** is let go when a call reports it; if it sent no reset, as
 //!   without power, that is when what is said piles up for it.
 //! - **With 1023 clients, or no descriptor left**, newcomers wait in the kernel's queue.
+//! - **At SIGTERM** it stops listening, gives everybody what waits for them, and ends.
 
 use std::io::{self, Write};
-use std::{env, iter, net::TcpListener, time::Duration};
-use wouldblock::{Deadline, Errno, Interest, Io, OwnedFd, Readiness, RecvFlags, SendFlags};
-use wouldblock::{Inline, Key, Op, Outcome, PollSet, accept, recv, send_all, set_nonblocking};
+use std::os::unix::net::UnixStream;
+use std::{env, error::Error, net::TcpListener, process::ExitCode, time::Duration};
 
-/// The clients and the listener. The set holds them inside itself, 200 bytes each.
-const CAPACITY: usize = 1024;
+use rustix::net::{Shutdown, shutdown};
+use wouldblock::{At, Deadline, Interest, Io, Key, OwnedFd, PollSet, RecvFlags, SendFlags};
+
+const HELP: &str = "\
+usage: chat [ADDRESS]
+
+Listens on ADDRESS, such as 127.0.0.1:7000 or [::]:7000, or else on a free port of
+127.0.0.1, and prints where. Talk to it with `nc 127.0.0.1 7000`: each line goes to
+everybody else. SIGTERM ends it.";
+
+/// The most clients at one time.
+const CLIENTS: usize = 1023;
 /// The longest line, and the most that is read at once.
 const LINE: usize = 4096;
 /// How many bytes may wait for a client before nobody is read any more. The read
 /// before that may have added twice `LINE` and a newline: memory is bounded.
 const HIGH: usize = 64 * 1024;
-/// How long it has until no more than half of that waits and they are read again.
+/// How long it has until no more than half of that waits and they are read again, or
+/// to take the last of what it is sent.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long to wait where no event tells when to go on.
-const PAUSE: Duration = Duration::from_millis(100);
 
-#[derive(Default)]
-struct Server {
-    /// The listener is the one without a client.
-    set: PollSet<OwnedFd, Option<Client>, Inline<CAPACITY>>,
-    /// Until when nobody is accepted.
-    closed: Option<Deadline>,
-    /// Whether so much waits for somebody that nobody is read.
-    crowded: bool,
-    turns: usize,
+struct Room {
+    set: PollSet<OwnedFd, Who>,
+    /// So much waits for somebody that nobody is read.
+    is_crowded: bool,
+    /// SIGTERM has come.
+    is_closing: bool,
+}
+
+enum Who {
+    Listener,
+    Signal,
+    Client(Client),
 }
 
 #[derive(Default)]
@@ -45,202 +57,202 @@ struct Client {
     /// A line whose end has not come.
     inbox: Vec<u8>,
     outbox: Vec<u8>,
-    output: Output,
     /// It has shut down its side.
-    leaving: bool,
-    /// When it is let go, if it holds the others up or is leaving.
+    is_leaving: bool,
+    /// A call has said so.
+    is_gone: bool,
+    /// When it is let go, if it holds the others up or this is its end.
     patience: Option<Deadline>,
 }
 
-/// Whether it is worth calling `send`.
-#[derive(Clone, Copy, Default)]
-enum Output {
-    #[default]
-    Open,
-    /// Not before it is ready.
-    Full,
-    /// Not before then: it may be ready all the time.
-    Paused(Deadline),
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(|it| it.to_string_lossy()).collect();
+    let ended = match arguments.iter().map(|it| &**it).collect::<Vec<_>>()[..] {
+        ["-h" | "--help"] => writeln!(io::stdout(), "{HELP}").map_err(Into::into),
+        [] => serve("127.0.0.1:0"),
+        [address] if !address.starts_with('-') => serve(address),
+        _ => Err(format!("cannot make sense of `{}`: see --help", arguments.join(" ")).into()),
+    };
+    if let Err(error) = ended {
+        eprintln!("chat: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
-fn main() -> io::Result<()> {
-    let listener = TcpListener::bind(env::args().nth(1).unwrap_or("127.0.0.1:0".into()))?;
+fn serve(address: &str) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind(address)
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     // What made it ready may have gone when it is asked, and it must not wait then.
-    set_nonblocking(&listener, true)?;
-    writeln!(io::stdout(), "{}", listener.local_addr()?)?;
-    let mut server = Server::default();
-    let registered = (server.set).register(listener.into(), Interest::READABLE, None);
-    registered.map_err(|refused| io::Error::other(refused.to_string()))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    // The signal becomes a byte in a socket, and that ends the wait.
+    let (signal, raise) = UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, raise)?;
+    let mut room = Room {
+        set: PollSet::new(),
+        is_crowded: false,
+        is_closing: false,
+    };
+    (room.set).register(listener.into(), Interest::READABLE, Who::Listener)?;
+    (room.set).register(signal.into(), Interest::READABLE, Who::Signal)?;
+    writeln!(io::stdout(), "{address}")?;
+    eprintln!("talk to it with: nc {} {}", address.ip(), address.port());
     loop {
-        server.turn()?;
+        room.settle();
+        if room.set.is_empty() {
+            return Ok(());
+        }
+        let wake = room.derive_interests();
+        room.set.select(wake).into_result()?;
+        room.serve_ready()?;
     }
 }
 
-impl Server {
-    fn turn(&mut self) -> Result<(), Errno> {
-        let wake = self.prepare();
-        // No signal ends it, and no shortage of memory.
-        self.set.select(wake).into_result()?;
-        let mut ready: Vec<_> = iter::from_fn(|| self.set.next_ready()).collect();
-        // The room may be crowded before all were heard: each time others begin.
-        self.turns = self.turns.wrapping_add(1);
-        let first = self.turns % ready.len().max(1);
-        ready.rotate_left(first);
-        for (key, readiness) in ready {
-            match self.set.get(key) {
-                Some(it) if it.data.is_none() => self.accept(key)?,
-                Some(it) => self.serve(key, readiness, it.interest),
+impl Room {
+    /// Does what can be done for each, and lets go who is through.
+    fn settle(&mut self) {
+        self.is_crowded = false;
+        let mut through = Vec::new();
+        for (key, mut at, who) in self.set.iter_mut() {
+            let stays = match who {
+                Who::Client(client) => client.settle(&mut at, self.is_closing),
+                _ => !self.is_closing,
+            };
+            if !stays {
+                through.push(key);
+            } else if let Who::Client(client) = who {
+                // Not by who is leaving: nothing is added for them.
+                self.is_crowded |= client.patience.is_some() && !client.is_leaving;
+            }
+        }
+        for key in through {
+            // The only descriptor of the connection, so this closes it.
+            drop(self.set.unregister(key));
+        }
+    }
+
+    /// Sets every interest from the state, so that none is forgotten, after all have
+    /// settled, since one may be read again because another is through. Returns when to
+    /// wake in any case.
+    fn derive_interests(&mut self) -> Deadline {
+        let mut wake = Deadline::never();
+        let is_full = self.set.len() >= CLIENTS + 2;
+        for (_, mut at, who) in self.set.iter_mut() {
+            let mut interest = Interest::empty();
+            match who {
+                Who::Client(client) => {
+                    wake = wake.min(client.patience.unwrap_or(wake));
+                    // After the end of file it is ready for ever.
+                    let is_heard = !client.is_leaving && (self.is_closing || !self.is_crowded);
+                    interest.set(Interest::READABLE, is_heard);
+                    // Ready nearly always, so watched only after a refusal.
+                    interest.set(Interest::WRITABLE, !client.outbox.is_empty());
+                }
+                // Ready as long as anybody queues.
+                Who::Listener => interest.set(Interest::READABLE, !is_full),
+                Who::Signal => interest = Interest::READABLE,
+            }
+            at.set_interest(interest);
+        }
+        wake
+    }
+
+    fn serve_ready(&mut self) -> Result<(), Box<dyn Error>> {
+        while let Some((key, readiness)) = self.set.next_ready() {
+            match self.set.get_mut(key) {
+                Some((_, Who::Signal)) => self.is_closing = true,
+                // Without a descriptor left, the set waits for one; the dead in the queue
+                // are passed over. What is left to be an error is the listener's own.
+                Some((mut at, Who::Listener)) => {
+                    if let Some(fd) = at.accept().into_result()? {
+                        let client = Who::Client(Client::default());
+                        drop((self.set).register(fd, Interest::READABLE, client));
+                    }
+                }
+                Some((mut at, Who::Client(client))) => {
+                    let interest = at.interest();
+                    if readiness.is_writable() {
+                        // Settling makes the call.
+                        at.set_interest(interest - Interest::WRITABLE);
+                    }
+                    if interest.contains(Interest::READABLE) && readiness.is_readable() {
+                        let lines = client.hear(&mut at);
+                        if self.crowds(key, &lines) {
+                            // The next wait begins with those who were not heard.
+                            break;
+                        }
+                    }
+                }
                 None => {}
             }
         }
         Ok(())
     }
 
-    /// Sends what can be sent, lets go who is through, and sets every interest from
-    /// the state, so that none is forgotten. Returns when to wake in any case.
-    fn prepare(&mut self) -> Deadline {
-        self.crowded = false;
-        for key in self.keys() {
-            if let Some((at, Some(client))) = self.set.get_mut(key) {
-                if !client.settle(at.fd()) {
-                    // The only descriptor of the connection, so this closes it.
-                    drop(self.set.unregister(key));
-                } else if client.patience.is_some() && !client.leaving {
-                    self.crowded = true;
+    /// Adds lines to what waits for all others. True if that is too much for somebody.
+    fn crowds(&mut self, from: Key, lines: &[u8]) -> bool {
+        let mut is_crowded = false;
+        for (key, _, who) in self.set.iter_mut() {
+            match who {
+                Who::Client(it) if key != from && !it.is_leaving && !self.is_closing => {
+                    it.outbox.extend_from_slice(lines);
+                    is_crowded |= it.outbox.len() > HIGH;
                 }
+                _ => {}
             }
         }
-        self.closed = self.closed.filter(|until| !until.has_passed());
-        let mut wake = self.closed.unwrap_or(Deadline::never());
-        // Ready as long as anybody queues, so not watched while nobody can be accepted.
-        let open = self.closed.is_none() && self.set.len() < CAPACITY;
-        for key in self.keys() {
-            let mut interest = Interest::empty();
-            match self.set.get_mut(key) {
-                Some((_, Some(client))) => {
-                    // After the end of file it is ready for ever.
-                    interest.set(Interest::READABLE, !self.crowded && !client.leaving);
-                    wake = wake.min(client.patience.unwrap_or(wake));
-                    match client.output {
-                        // Ready nearly always, so watched only after a refusal.
-                        Output::Full => interest |= Interest::WRITABLE,
-                        Output::Paused(until) => wake = wake.min(until),
-                        Output::Open => {}
-                    }
-                }
-                _ => interest.set(Interest::READABLE, open),
-            }
-            let _it_is_known = self.set.modify(key, interest);
-        }
-        wake
-    }
-
-    fn accept(&mut self, listener: Key) -> Result<(), Errno> {
-        while self.closed.is_none() && self.set.len() < CAPACITY {
-            match self.set.get(listener).map(|it| accept(it.fd)) {
-                // Non-blocking from birth, whatever the listener is.
-                Some(Io::Ready(fd)) => {
-                    drop((self.set).register(fd, Interest::READABLE, Some(Client::default())));
-                }
-                Some(Io::Err(errno)) => match Op::Accept.outcome(errno) {
-                    // Dead in the queue, which is no failure of the listener.
-                    Outcome::TryNext => {}
-                    // No descriptor left, and no event tells when there is one.
-                    Outcome::BackOff => self.closed = Some(Deadline::after(PAUSE)),
-                    _ => return Err(errno),
-                },
-                Some(Io::WouldBlock) | None => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn serve(&mut self, key: Key, readiness: Readiness, asked: Interest) {
-        let Some((at, Some(client))) = self.set.get_mut(key) else {
-            return;
-        };
-        if readiness.is_writable() {
-            // Or broken: the call will say so.
-            client.output = Output::Open;
-        }
-        if !asked.contains(Interest::READABLE) {
-            // What it did not ask for is a reset, reported at every wait. Sending meets
-            // it; with nothing to send there is no call to make.
-            if !readiness.is_empty() && client.outbox.is_empty() {
-                drop(self.set.unregister(key));
-            }
-        } else if readiness.is_readable() && !self.crowded {
-            // One call, even if there is more: the next wait finds it, and a fast
-            // talker has no more turns than others.
-            let mut buf = [0; LINE];
-            match recv(at.fd(), &mut buf, RecvFlags::empty()) {
-                // The end, which is no error.
-                Io::Ready(0) => client.leaving = true,
-                Io::Ready(n) => client.inbox.extend_from_slice(&buf[..n]),
-                // Readiness is a hint.
-                Io::WouldBlock => {}
-                // It vanished: nobody is left to send to.
-                Io::Err(_) => return drop(self.set.unregister(key)),
-            }
-            let lines = client.take_lines();
-            for to in self.keys().into_iter().filter(|&to| to != key) {
-                if let Some((_, Some(client))) = self.set.get_mut(to) {
-                    if !client.leaving {
-                        client.outbox.extend_from_slice(&lines);
-                        self.crowded |= client.outbox.len() > HIGH;
-                    }
-                }
-            }
-        }
-    }
-
-    fn keys(&self) -> Vec<Key> {
-        self.set.iter().map(|it| it.key).collect()
+        is_crowded
     }
 }
 
 impl Client {
     /// Sends what the kernel takes. False if it is to be let go.
-    fn settle(&mut self, fd: &OwnedFd) -> bool {
-        let late = self.patience.is_some_and(Deadline::has_passed);
-        let worth_a_call = match self.output {
-            Output::Open => true,
-            // Linux tells of room when a third of its buffer is free. Ask before judging.
-            Output::Full => late,
-            Output::Paused(until) => until.has_passed(),
-        };
-        if worth_a_call {
+    fn settle(&mut self, at: &mut At<'_, OwnedFd>, is_closing: bool) -> bool {
+        let is_late = self.patience.is_some_and(Deadline::has_passed);
+        // Who waits for room is told of it; but Linux tells when a third of its buffer is
+        // free, so ask before judging.
+        if is_late || !at.interest().contains(Interest::WRITABLE) {
             let mut rest = &self.outbox[..];
-            let answer = send_all(fd, &mut rest, SendFlags::empty());
+            // It vanished: EPIPE or ECONNRESET, and no SIGPIPE.
+            self.is_gone |= at.send_all(&mut rest, SendFlags::empty()).is_err();
             // Whatever the answer, a part may have gone.
             let sent = self.outbox.len() - rest.len();
             self.outbox.drain(..sent);
-            self.output = match answer {
-                Io::Ready(()) => Output::Open,
-                Io::WouldBlock => Output::Full,
-                // Memory ran out, and no event tells when there is more.
-                Io::Err(errno) if Op::Send.outcome(errno) == Outcome::BackOff => {
-                    Output::Paused(Deadline::after(PAUSE))
-                }
-                // It vanished: EPIPE or ECONNRESET, and no SIGPIPE.
-                Io::Err(_) => return false,
-            };
         }
-        if self.leaving || self.outbox.len() > HIGH {
+        if is_closing && self.outbox.is_empty() {
+            // Not closed before it has taken the last and closes too: what it said and
+            // nobody has read would make a reset of that, and destroy what is under way.
+            let _it_has_gone = shutdown(at.fd(), Shutdown::Write);
+        }
+        if self.is_leaving || is_closing || self.outbox.len() > HIGH {
             (self.patience).get_or_insert_with(|| Deadline::after(PATIENCE));
         } else if self.outbox.len() <= HIGH / 2 {
             self.patience = None;
         }
-        let through = self.leaving && self.outbox.is_empty();
-        !(through || late && self.patience.is_some())
+        let is_through = self.is_gone || self.is_leaving && self.outbox.is_empty();
+        !(is_through || is_late && self.patience.is_some())
     }
 
-    /// The lines that have ended. One call may bring half of one, or many.
-    fn take_lines(&mut self) -> Vec<u8> {
+    /// The lines that have ended. One call, even if there is more: the next wait finds
+    /// it, and a fast talker has no more turns than others.
+    fn hear(&mut self, at: &mut At<'_, OwnedFd>) -> Vec<u8> {
+        let mut buf = [0; LINE];
+        match at.recv(&mut buf, RecvFlags::empty()) {
+            // The end, which is no error.
+            Io::Ready(0) => self.is_leaving = true,
+            Io::Ready(n) => self.inbox.extend_from_slice(&buf[..n]),
+            // Readiness is a hint.
+            Io::WouldBlock => {}
+            // It vanished: nobody is left to send to.
+            Io::Err(_) => self.is_gone = true,
+        }
+        // One call may bring half of a line, or many.
         let end = self.inbox.iter().rposition(|&byte| byte == b'\n');
         let mut lines: Vec<u8> = self.inbox.drain(..end.map_or(0, |end| end + 1)).collect();
         // A line must not grow for ever, and the last one may lack its end.
-        if !self.inbox.is_empty() && (self.leaving || self.inbox.len() >= LINE) {
+        if !self.inbox.is_empty() && (self.is_leaving || self.inbox.len() >= LINE) {
             lines.append(&mut self.inbox);
             lines.push(b'\n');
         }

@@ -8,18 +8,20 @@ use std::sync::{LazyLock, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use wouldblock::{Deadline, Inline, Interest, Io, PollSet, RecvFlags, SendFlags};
 use wouldblock::{poll, recv, send_all, set_nonblocking};
 
 mod common;
-use common::{DEADLINE, example, reset, within_deadline};
+use common::{DEADLINE, example, reset, wait_to_read, within_deadline};
 
 // ---- the server ----
 
 struct Server {
     process: Child,
     address: SocketAddr,
+    /// As it was asked to.
+    has_ended: bool,
 }
 
 impl Server {
@@ -28,15 +30,45 @@ impl Server {
         Self::from(common::command(example("chat")))
     }
 
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.process.id()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits until it has ended, which must be a good end.
+    #[track_caller]
+    fn assert_ends(mut self) {
+        let end = Instant::now() + DEADLINE;
+        let status = loop {
+            match self.process.try_wait().unwrap() {
+                Some(status) => break status,
+                None => thread::yield_now(),
+            }
+            assert!(Instant::now() < end, "it has not ended");
+        };
+        assert!(status.success(), "{status}");
+        self.has_ended = true;
+    }
+
     #[track_caller]
     fn from(mut command: Command) -> Self {
         allow_many_descriptors();
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        // How to talk to it is for people.
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
         let stdout = process.stdout.take().unwrap();
         let line = within_deadline(|| BufReader::new(stdout).lines().next());
         let line = line.expect("the server says where it listens").unwrap();
         let address = line.parse().unwrap_or_else(|_| panic!("{line:?}"));
-        Self { process, address }
+        Self {
+            process,
+            address,
+            has_ended: false,
+        }
     }
 
     #[track_caller]
@@ -119,6 +151,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
         // It has not ended by itself.
         let running = matches!(self.process.try_wait(), Ok(None));
         self.process.kill().unwrap();
@@ -577,6 +612,28 @@ fn no_talker_is_left_out_of_a_crowded_room() {
     }
 }
 
+/// All in one turn of the server, which would multiply what waits for each.
+#[cfg(target_os = "linux")]
+#[test]
+fn talkers_at_the_same_time_do_not_fill_memory() {
+    const TALKERS: usize = 100;
+    let server = Server::start();
+    let mut witness = server.connect();
+    let mut talkers: Vec<_> = (0..TALKERS).map(|_| server.join(&mut witness)).collect();
+    let before = server.peak_memory();
+    server.signal(Signal::STOP);
+    for talker in &mut talkers {
+        talker.say(&"x".repeat(4000));
+    }
+    server.signal(Signal::CONT);
+    for _ in &talkers {
+        assert_eq!(witness.hear().len(), 4000);
+    }
+    // 64 KiB for each, of twice that room; all at once would be 400 KiB of 512.
+    let grown = server.peak_memory() - before;
+    assert!(grown < TALKERS * 256, "{grown} KiB more");
+}
+
 #[test]
 fn all_of_500_clients_hear_all_others() {
     const CLIENTS: usize = 500;
@@ -715,6 +772,151 @@ fn newcomer_without_a_descriptor_left_waits_until_somebody_leaves() {
             .get_ref()
             .shutdown(Shutdown::Both)
             .unwrap();
+    }
+}
+
+// ---- the end ----
+
+#[test]
+fn sigterm_without_clients_ends_it_at_once() {
+    let server = Server::start();
+    server.terminate();
+    let begun = Instant::now();
+    server.assert_ends();
+    // Nobody is there to have patience with.
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn sigterm_ends_the_listening_and_the_clients() {
+    let server = Server::start();
+    let mut ann = server.connect();
+    let mut bob = server.join(&mut ann);
+    let address = server.address;
+    server.terminate();
+    assert_eq!(ann.hear_out(), b"");
+    assert_eq!(bob.hear_out(), b"");
+    // With both gone it does not wait for its patience to end.
+    drop((ann, bob));
+    server.assert_ends();
+    let refused = TcpStream::connect_timeout(&address, DEADLINE).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+/// More than the kernels take.
+#[test]
+fn sigterm_gives_a_slow_reader_what_waits_for_it() {
+    let server = Server::start();
+    let mut talker = server.connect();
+    let reader = server.join(&mut talker);
+    let talker = talker.into_nonblocking();
+    let said = flood_until_held_back(&talker);
+    server.terminate();
+    let mut reader = reader;
+    let heard = reader.hear_out();
+    assert!(heard.len() > 64 * 1024, "{} bytes", heard.len());
+    assert!(heard.len() <= said && heard.len() % FLOOD_LINE == 0);
+    assert!(is_flood(&heard), "not the flood");
+    server.assert_ends();
+}
+
+/// Many send all that they have before they read. To close a socket with something
+/// unread in it would send them a reset.
+#[test]
+fn sigterm_lets_a_talker_that_is_held_back_come_to_its_end() {
+    let server = Server::start();
+    let mut talker = server.connect();
+    let mut witness = server.join(&mut talker);
+    let _dead = server.join(&mut talker);
+    witness.say("before the end");
+    wait_to_read(talker.0.get_ref());
+    let talker = talker.into_nonblocking();
+    let said = flood_until_held_back(&talker);
+    server.terminate();
+    set_nonblocking(&talker, false).unwrap();
+    let mut talker = Client(BufReader::new(talker));
+    let more = flood(said, FLOOD_PERIOD);
+    talker.0.get_mut().write_all(more).expect("it is taken");
+    assert_eq!(talker.hear_out(), b"before the end\n");
+    drop(talker);
+    server.assert_ends();
+}
+
+#[test]
+fn sigterm_with_a_client_that_never_reads_ends_it_in_time() {
+    let server = Server::start();
+    let mut talker = server.connect();
+    let _dead = server.join(&mut talker);
+    flood_until_held_back(&talker.into_nonblocking());
+    let begun = Instant::now();
+    server.terminate();
+    server.assert_ends();
+    assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
+}
+
+// ---- the command line ----
+
+/// What it prints on its two outputs, and whether it was content.
+#[track_caller]
+fn told(arguments: &[&str]) -> (String, String, bool) {
+    let mut command = common::command(example("chat"));
+    command.args(arguments).stdin(Stdio::null());
+    let output = within_deadline(move || command.output()).unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let success = output.status.success();
+    (text(output.stdout), text(output.stderr), success)
+}
+
+#[test]
+fn help_is_told_and_is_no_error() {
+    for option in ["--help", "-h"] {
+        let (out, err, success) = told(&[option]);
+        assert!(out.starts_with("usage: chat [ADDRESS]\n"), "{out}");
+        assert!(out.contains("nc 127.0.0.1 7000") && out.contains("SIGTERM"));
+        assert!(err.is_empty() && success, "{err}");
+    }
+}
+
+#[test]
+fn server_says_where_it_listens_and_how_to_talk_to_it() {
+    let mut command = common::command(example("chat"));
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = piped.spawn().unwrap();
+    let out = BufReader::new(process.stdout.take().unwrap());
+    let err = BufReader::new(process.stderr.take().unwrap());
+    let lines = within_deadline(|| [out.lines().next(), err.lines().next()]);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let [address, hint] = lines.map(|line| line.unwrap().unwrap());
+    let address: SocketAddr = address.parse().unwrap();
+    let nc = format!("talk to it with: nc {} {}", address.ip(), address.port());
+    assert_eq!(hint, nc);
+}
+
+#[test]
+fn unknown_argument_is_an_error_in_one_sentence() {
+    for arguments in [&["--verbose"][..], &["127.0.0.1:0", "more"]] {
+        let (out, err, success) = told(arguments);
+        let sentence = format!(
+            "chat: cannot make sense of `{}`: see --help\n",
+            arguments.join(" ")
+        );
+        assert_eq!((&*out, err, success), ("", sentence, false));
+    }
+}
+
+#[test]
+fn address_that_is_none_or_is_taken_is_an_error_in_one_sentence() {
+    let (taken, address) = common::bound_tcp();
+    rustix::net::listen(&taken, 1).unwrap();
+    for address in ["nowhere", &address.to_string()] {
+        let (out, err, success) = told(&[address]);
+        let begins = format!("chat: cannot listen on {address}: ");
+        assert!(
+            err.starts_with(&begins) && err.lines().count() == 1,
+            "{err}"
+        );
+        assert!(!err.contains('{') && out.is_empty() && !success, "{err}");
     }
 }
 
