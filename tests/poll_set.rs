@@ -842,8 +842,8 @@ impl<S: Storage> Model<S> {
             assert_eq!(answer, expected);
         }
         socket.data = false;
-        // An end that is read again and again by `read` is nothing done.
-        socket.may_rest |= kind == 2 && answer == Io::Ready(0);
+        // An end that is read again and again is nothing done.
+        socket.may_rest |= answer == Io::Ready(0);
     }
 
     fn call_two(&mut self, i: usize) {

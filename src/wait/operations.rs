@@ -1,15 +1,16 @@
 //! Every operation once, for those that call again: how it is called, and what it is
 //! to the classifier.
 
-/// Calls `$make!` with the operations: those that answer with a count, and have but one
-/// errno for would-block; those that answer with another value; those of several calls, which move what is left of
-/// their first argument, and so show whether anything was done. (`read` is left to be
-/// told apart: of nothing where there was room, it did nothing.)
+/// Calls `$make!` with the operations: those that answer with a count of their first
+/// argument, and have but one errno for would-block; those that answer with another
+/// value; those of several calls, which move what is left of their first argument, and
+/// so show whether anything was done.
 macro_rules! each_operation {
     ($make:ident) => {
         $make! {
             counts {
                 recv(buf: &mut [u8], flags: RecvFlags): Op::Recv;
+                read(buf: &mut [u8]): Op::Read;
                 send(buf: &[u8], flags: SendFlags): Op::Send;
                 write(buf: &[u8]): Op::Write;
             }

@@ -183,7 +183,6 @@ fn unpack((n, errno): (usize, Errno)) -> Io {
 
 impl<F: Descriptor> Until<F> {
     each_operation!(waiting);
-    waiting!(read(buf: &mut [u8]): Op::Read);
 
     /// See [`recv_with()`].
     #[inline]

@@ -98,6 +98,12 @@ pub(crate) fn reset(socket: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).unwrap();
 }
 
+/// Closes one end of a pair when no process is starting, which would hold a copy.
+pub(crate) fn close(socket: std::os::unix::net::UnixStream) {
+    let _none_starts = STARTS.read();
+    drop(socket);
+}
+
 /// Fills until the call would block; returns how many bytes fitted.
 #[track_caller]
 pub(crate) fn fill(mut write: impl FnMut(&[u8]) -> Io) -> usize {

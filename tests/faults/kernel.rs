@@ -30,7 +30,7 @@ pub(crate) fn answered<T: Send>(
     std::thread::scope(|scope| {
         let (give, take) = mpsc::channel();
         let worker = scope.spawn(move || {
-            give.send(filter(numbers).unwrap()).unwrap();
+            give.send(filter(numbers, None).unwrap()).unwrap();
             body()
         });
         let listener = take.recv().expect("the filter was installed");
@@ -43,9 +43,25 @@ pub(crate) fn answered<T: Send>(
     })
 }
 
+/// Runs `body` on a thread of its own, where the system calls of the given numbers
+/// fail with `errno`, or succeed with 0, as fast as a kernel can say so.
+pub(crate) fn always<T: Send>(
+    numbers: &[c_long],
+    errno: i32,
+    body: impl FnOnce() -> T + Send,
+) -> T {
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let _none = filter(numbers, Some(errno));
+            body()
+        });
+        worker.join().unwrap()
+    })
+}
+
 /// Whether this kernel can hand out system calls; emulators cannot.
 pub(crate) fn is_available() -> bool {
-    let tried = std::thread::spawn(|| filter(&[libc::SYS_getppid]));
+    let tried = std::thread::spawn(|| filter(&[libc::SYS_getppid], None));
     match tried.join().unwrap().map_err(|error| error.raw_os_error()) {
         Ok(_) => true,
         Err(Some(libc::ENOSYS | libc::EINVAL | libc::EBUSY)) => {
@@ -56,8 +72,9 @@ pub(crate) fn is_available() -> bool {
     }
 }
 
-/// Installs a filter on this thread, for good, and returns its listener.
-fn filter(numbers: &[c_long]) -> std::io::Result<OwnedFd> {
+/// Installs a filter on this thread, for good, and returns its listener, if there is
+/// no errno that is the answer.
+fn filter(numbers: &[c_long], errno: Option<i32>) -> std::io::Result<OwnedFd> {
     let op = |code: u32, jt: usize, k: u32| sock_filter {
         code: u16::try_from(code).unwrap(),
         jt: u8::try_from(jt).unwrap(),
@@ -76,11 +93,10 @@ fn filter(numbers: &[c_long]) -> std::io::Result<OwnedFd> {
         ));
     }
     program.push(op(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW));
-    program.push(op(
-        libc::BPF_RET | libc::BPF_K,
-        0,
-        libc::SECCOMP_RET_USER_NOTIF,
-    ));
+    let answer = errno.map_or(libc::SECCOMP_RET_USER_NOTIF, |errno| {
+        libc::SECCOMP_RET_ERRNO | u32::try_from(errno).unwrap()
+    });
+    program.push(op(libc::BPF_RET | libc::BPF_K, 0, answer));
     let program = libc::sock_fprog {
         len: u16::try_from(program.len()).unwrap(),
         filter: program.as_mut_ptr(),
@@ -94,12 +110,16 @@ fn filter(numbers: &[c_long]) -> std::io::Result<OwnedFd> {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            match errno {
+                None => libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                Some(_) => 0,
+            },
             &raw const program,
         )
     };
     match i32::try_from(listener).unwrap() {
         -1 => Err(std::io::Error::last_os_error()),
+        0 if errno.is_some() => Err(std::io::Error::other("no listener")),
         // SAFETY: the descriptor is new, and nobody else's.
         listener => Ok(unsafe { OwnedFd::from_raw_fd(listener) }),
     }

@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kernel::{Answer, answered, is_available};
+use crate::kernel::{Answer, always, answered, is_available};
 use crate::{IN, OUT, World};
 use libc::c_long;
 use wouldblock::{
-    Deadline, Errno, Interest, Io, Op, Outcome, Readiness, Retry, accept, read, recv, send,
-    send_to, until, write,
+    Deadline, Errno, Inline, Interest, Io, Op, Outcome, OwnedFd, PollSet, Readiness, Retry, accept,
+    read, recv, send, send_to, until, write,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -230,5 +230,193 @@ fn until_connect_calls_connect_once() {
             _ => errno,
         };
         assert_eq!((answer, calls), (Io::Err(wanted), 1), "{errno}");
+    }
+}
+
+/// The processor time that this thread has used.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap()
+}
+
+/// A wait for one byte that does not come.
+type Wait = fn(&World, Deadline) -> Io<()>;
+
+fn selects(w: &World, end: Deadline) -> Io<()> {
+    let mut set: PollSet<_, (), Inline<2>> = PollSet::new();
+    set.register(&w.ours, Interest::READABLE, ()).unwrap();
+    set.select(end).map(drop)
+}
+
+const WAITS: [(&str, Wait); 5] = [
+    ("ready", |w, end| {
+        until(&w.ours, end).ready(Interest::READABLE).map(drop)
+    }),
+    ("recv", |w, end| {
+        until(&w.ours, end).recv(&mut [0], IN).map(drop)
+    }),
+    ("accept", |w, end| {
+        until(&w.unix_listener, end).accept().map(drop)
+    }),
+    ("select", selects),
+    ("select of nothing", |_, end| {
+        let mut set: PollSet<OwnedFd, (), Inline<0>> = PollSet::new();
+        set.select(end).map(drop)
+    }),
+];
+
+/// However the kernel ends the polls: at once, interrupted, without memory.
+#[test]
+fn waits_whose_polls_end_at_once_end_on_their_deadline_and_do_not_spin() {
+    if !is_available() {
+        return;
+    }
+    let time = Duration::from_millis(300);
+    for (name, wait) in WAITS {
+        for errno in [0, libc::EINTR, libc::ENOMEM, libc::EAGAIN] {
+            let world = World::new();
+            let body = || {
+                let (start, cpu) = (Instant::now(), cpu_time());
+                let answer = wait(&world, Deadline::after(time));
+                (answer, start.elapsed(), cpu_time() - cpu)
+            };
+            let (answer, took, cpu) = always(&[libc::SYS_ppoll], errno, body);
+            assert!(
+                took >= time,
+                "{name}, {errno}: {answer:?} early, after {took:?}"
+            );
+            assert!(
+                cpu < time / 30,
+                "{name}, {errno}: {cpu:?} of processor time"
+            );
+            // No call was made that could have said something else.
+            let alone = !matches!(name, "recv" | "accept");
+            let expected = match errno {
+                libc::ENOMEM | libc::EAGAIN if alone => Io::Err(Errno::from_raw_os_error(errno)),
+                _ => Io::WouldBlock,
+            };
+            assert_eq!(answer, expected, "{name}, {errno}");
+        }
+    }
+}
+
+/// poll never tells, and yet what comes is found within a rest.
+#[test]
+fn until_recv_whose_polls_end_at_once_finds_what_comes() {
+    if !is_available() {
+        return;
+    }
+    for fault in [
+        Answer::Value(0),
+        Answer::Errno(libc::ENOMEM),
+        Answer::Errno(libc::EINTR),
+    ] {
+        let world = World::new();
+        let mut polls = 0;
+        let kernel = |_: &_| {
+            polls += 1;
+            if polls == 40 {
+                assert_eq!(send(&world.theirs, b"!", OUT), Io::Ready(1));
+            }
+            fault
+        };
+        let body = || until(&world.ours, LONG).recv(&mut [0], IN);
+        let (answer, polls) = answered(&[libc::SYS_ppoll], kernel, body);
+        assert_eq!(answer, Io::Ready(1));
+        assert!(polls < 40 + 40, "{polls}");
+    }
+}
+
+/// Not the call that was interrupted ends, nor does it spin.
+#[test]
+fn waits_for_a_call_that_is_interrupted_for_ever_end_on_their_deadline() {
+    if !is_available() {
+        return;
+    }
+    let time = Duration::from_millis(200);
+    for ready in &READY {
+        let (world, _client) = world();
+        let start = Instant::now();
+        let body = || (ready.call)(&world, Deadline::after(time));
+        let (answer, calls) = answered(&[ready.number], |_| Answer::Errno(libc::EINTR), body);
+        assert_eq!(answer, Io::Err(Errno::INTR), "{:?}", ready.op);
+        assert!(start.elapsed() >= time, "{:?} ended early", ready.op);
+        // Sixteen tries each: two at once, four while the rests grow, one each.
+        assert!(
+            calls <= 16 * (2 + 4 + 200 / 16 + 2),
+            "{:?}: {calls}",
+            ready.op
+        );
+    }
+}
+
+/// std's loops call again for ever on an interruption, so they are not told of one.
+#[cfg(feature = "std")]
+#[test]
+fn until_std_io_whose_calls_are_interrupted_for_ever_times_out() {
+    use std::error::Error;
+    use std::io::{ErrorKind, Read, Write};
+    if !is_available() {
+        return;
+    }
+    let time = Duration::from_millis(100);
+    let errno = |error: &std::io::Error| error.source().unwrap().downcast_ref().copied();
+    let (world, _client) = world();
+    let body = || {
+        until(&world.reader, time)
+            .std_io()
+            .read_exact(&mut [0; 2])
+            .unwrap_err()
+    };
+    let (error, _) = answered(&[libc::SYS_read], |_| Answer::Errno(libc::EINTR), body);
+    assert_eq!(
+        (error.kind(), errno(&error)),
+        (ErrorKind::TimedOut, Some(Errno::INTR))
+    );
+    assert!(error.to_string().starts_with("timed out: "), "{error}");
+    let body = || {
+        until(&world.ours, time)
+            .std_io()
+            .write_all(b"!")
+            .unwrap_err()
+    };
+    let (error, _) = answered(&[libc::SYS_sendto], |_| Answer::Errno(libc::ENOBUFS), body);
+    assert_eq!(
+        (error.kind(), errno(&error)),
+        (ErrorKind::TimedOut, Some(Errno::NOBUFS))
+    );
+    // Without a wait, and so without a deadline.
+    let ours = wouldblock::NonBlocking::new(&world.reader).unwrap();
+    let body = || ours.std_io().read_exact(&mut [0; 2]).unwrap_err();
+    let (error, calls) = answered(&[libc::SYS_read], |_| Answer::Errno(libc::EINTR), body);
+    assert_eq!((error.kind(), calls), (ErrorKind::ResourceBusy, 16));
+}
+
+/// A set's entries under each answer that a kernel could give for ever.
+#[test]
+fn entries_whose_calls_come_to_nothing_for_ever_do_not_spin() {
+    if !is_available() {
+        return;
+    }
+    let time = Duration::from_millis(200);
+    for errno in [libc::EAGAIN, libc::EINTR, libc::ENOBUFS] {
+        let world = World::new();
+        let mut hand_outs = 0;
+        let body = || {
+            let mut set: PollSet<_, (), Inline<2>> = PollSet::new();
+            set.register(&world.ours, Interest::WRITABLE, ()).unwrap();
+            let end = Deadline::after(time);
+            while set.select(end).is_ready() {
+                while let Some((key, _)) = set.next_ready() {
+                    hand_outs += 1;
+                    let (mut at, ()) = set.get_mut(key).unwrap();
+                    assert_eq!(at.send(b"!", OUT), Io::WouldBlock);
+                }
+            }
+            assert!(end.has_passed());
+        };
+        let ((), calls) = answered(&[libc::SYS_sendto], |_| Answer::Errno(errno), body);
+        assert!((5..=20).contains(&hand_outs), "{errno}: {hand_outs}");
+        assert!(calls <= 16 * hand_outs);
     }
 }

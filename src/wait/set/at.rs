@@ -26,47 +26,46 @@ pub struct At<'a, F>(pub(super) &'a mut Watched<F>);
 
 macro_rules! telling {
     (
-        counts {$($count:ident($($arg:ident: $kind:ty),*): $op:expr;)*}
-        values {$($value:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
-        drains {$($all:ident($rest:ident: $bufs:ty $(, $flags:ident: $flag:ty)?): $by:expr, |$it:ident| $left:expr;)*}
+        counts {$($count:ident($buf:ident: $kind:ty $(, $flags:ident: $flag:ty)?): $op:expr;)*}
+        values {$($value:ident($($arg:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
+        drains {$($all:ident($rest:ident: $bufs:ty $(, $more:ident: $other:ty)?): $by:expr, |$it:ident| $left:expr;)*}
     ) => {
-        $(telling!($count($($arg: $kind),*) -> usize: $op);)*
-        $(telling!($value($($more: $its),*) -> $got: $for);)*
+        $(
+            #[doc = concat!("See [`", stringify!($count), "()`](crate::", stringify!($count), "()).")]
+            #[inline]
+            pub fn $count(&mut self, $buf: $kind $(, $flags: $flag)?) -> Io {
+                match $count(&self.0.fd, $buf $(, $flags)?) {
+                    Io::Ready(0) if !$buf.is_empty() && self.0.is_nothing($op) => {
+                        self.0.stopped($op, None, false);
+                        Io::Ready(0)
+                    }
+                    answer => self.told($op, answer, false),
+                }
+            }
+        )*
+        $(
+            #[doc = concat!("See [`", stringify!($value), "()`](crate::", stringify!($value), "()).")]
+            #[inline]
+            pub fn $value(&mut self, $($arg: $its),*) -> Io<$got> {
+                let answer = $value(&self.0.fd, $($arg),*);
+                self.told($for, answer, false)
+            }
+        )*
         $(
             #[doc = concat!("See [`", stringify!($all), "()`](crate::", stringify!($all), "()).")]
             #[inline]
-            pub fn $all(&mut self, $rest: $bufs $(, $flags: $flag)?) -> Io<()> {
+            pub fn $all(&mut self, $rest: $bufs $(, $more: $other)?) -> Io<()> {
                 let left = |$it: &$bufs| $left;
                 let before = left(&$rest);
-                let answer = $all(&self.0.fd, $rest $(, $flags)?);
+                let answer = $all(&self.0.fd, $rest $(, $more)?);
                 self.told($by, answer, left(&$rest) != before)
             }
         )*
-    };
-    ($one:ident($($arg:ident: $kind:ty),*) -> $got:ty: $op:expr) => {
-        #[doc = concat!("See [`", stringify!($one), "()`](crate::", stringify!($one), "()).")]
-        #[inline]
-        pub fn $one(&mut self, $($arg: $kind),*) -> Io<$got> {
-            let answer = $one(&self.0.fd, $($arg),*);
-            self.told($op, answer, false)
-        }
     };
 }
 
 impl<F: Descriptor> At<'_, F> {
     each_operation!(telling);
-
-    /// See [`read()`].
-    #[inline]
-    pub fn read(&mut self, buf: &mut [u8]) -> Io {
-        match read(&self.0.fd, buf) {
-            Io::Ready(0) if !buf.is_empty() => {
-                self.0.stopped(Op::Read, None, false);
-                Io::Ready(0)
-            }
-            answer => self.told(Op::Read, answer, false),
-        }
-    }
 
     /// See [`recv_with()`].
     #[inline]

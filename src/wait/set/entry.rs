@@ -202,6 +202,18 @@ impl<F: Descriptor> Watched<F> {
         }
     }
 
+    /// Whether a count of 0, where there was room, is nothing done: of a read, which
+    /// takes no messages, always; of a message, where the other side has gone.
+    #[inline]
+    pub(super) fn is_nothing(&self, op: Op) -> bool {
+        let gone = Readiness::HANG_UP.union(Readiness::READ_CLOSED);
+        match op {
+            Op::Read => true,
+            Op::Recv => self.reading.handed_out.intersects(gone),
+            _ => false,
+        }
+    }
+
     /// The errno for which a direction rests.
     pub(super) fn resting_for(&self) -> Option<Errno> {
         let rests = |it: &Direction| it.errno.filter(|_| !it.pace.is_quiet());
