@@ -87,6 +87,33 @@ fn send_all_to_a_peer_that_is_gone_raises_no_signal() {
     });
 }
 
+#[cfg(feature = "std")]
+#[test]
+fn write_through_std_to_a_peer_that_is_gone_raises_no_signal() {
+    use std::io::{ErrorKind, Write};
+    alone(
+        "write_through_std_to_a_peer_that_is_gone_raises_no_signal",
+        || {
+            let_sigpipe_kill();
+            let deadline = std::time::Duration::from_secs(20);
+            let bufs = [IoSlice::new(b"?")];
+            let socket = widow();
+            for error in [
+                socket.std_io().write(b"?").unwrap_err(),
+                socket.std_io().write_vectored(&bufs).unwrap_err(),
+                socket.until(deadline).std_io().write(b"?").unwrap_err(),
+                socket
+                    .until(deadline)
+                    .std_io()
+                    .write_vectored(&bufs)
+                    .unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+            }
+        },
+    );
+}
+
 /// Also the proof that the tests above can fail.
 #[test]
 fn write_to_a_peer_that_is_gone_raises_sigpipe() {
