@@ -797,7 +797,9 @@ fn retry_on_a_liar_makes_a_last_try_at_the_deadline() {
     let start = Instant::now();
     let (answer, made) = scripted(&[Io::WouldBlock], Retry::Send, Deadline::after(end));
     assert_eq!(answer, Io::WouldBlock);
-    assert!(made.len() <= 12, "{} calls", made.len());
+    // Three before it is a lie, nine after 1, 3, 7, 15, 31, 47, 63, 79 and 95 ms, and
+    // one at the end.
+    assert!(made.len() <= 13, "{} calls", made.len());
     assert!(*made.last().unwrap() >= start + end, "no last try");
 }
 
