@@ -2,8 +2,13 @@
 //! both forms.
 
 mod common;
+#[allow(dead_code, reason = "the example uses the rest")]
+#[path = "../examples/conformance/report.rs"]
+mod report;
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use report::{Report, System, Verdict};
 
 fn run(arguments: &[&str]) -> Output {
     let mut command = common::command(common::example("conformance"));
@@ -22,16 +27,17 @@ fn conformance_on_this_system_agrees_with_its_table() {
 }
 
 #[test]
-fn conformance_for_a_program_has_four_columns_and_every_field() {
+fn conformance_for_a_program_has_five_columns_and_every_field() {
     let output = run(&["--tsv"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let (title, lines) = text.split_once('\n').unwrap();
     assert!(title.starts_with("# wouldblock "), "{title}");
     for line in lines.lines() {
         let columns: Vec<_> = line.split('\t').collect();
-        assert_eq!(columns.len(), 4, "{line}");
+        assert_eq!(columns.len(), 5, "{line}");
+        assert!(!columns[4].is_empty(), "{line}");
         assert!(
-            ["agrees", "asserted", "not observable"].contains(&columns[3]),
+            ["agrees", "asserted", "not observable", "older system"].contains(&columns[3]),
             "{line}"
         );
     }
@@ -63,4 +69,42 @@ fn conformance_with_few_descriptors_says_what_it_could_not_see() {
     assert!(output.status.success(), "{text}");
     assert!(text.contains("seen: it never filled"), "{text}");
     assert!(text.contains(" 0 differ, "), "{text}");
+}
+
+#[test]
+fn conformance_for_a_reader_that_leaves_ends_quietly() {
+    let mut command = common::command(common::example("conformance"));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = common::within_deadline(|| child.wait_with_output().unwrap());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success(), "{}", output.status);
+}
+
+/// `POLLRDHUP` came with FreeBSD 13.1.
+#[test]
+fn follows_on_a_system_that_is_older_than_the_fact_is_no_failure() {
+    let (differs, fact) = (Verdict::Differs, "pollrdhup (peer shut down)");
+    for (system, release, fact, holds, verdict) in [
+        ("FreeBSD", "13.0-RELEASE", fact, false, Verdict::Older),
+        ("FreeBSD", "12.4-STABLE", fact, false, Verdict::Older),
+        ("FreeBSD", "13.1-RELEASE", fact, false, differs),
+        ("FreeBSD", "14.0-CURRENT", fact, false, differs),
+        ("FreeBSD", "13.0-RELEASE", fact, true, Verdict::Agrees),
+        ("FreeBSD", "13.0-RELEASE", "pollhup", false, differs),
+        ("Linux", "4.4.0", fact, false, differs),
+    ] {
+        let words = [system, release, "", ""].map(String::from);
+        let mut report = Report::new(System::named(words));
+        report.follows(fact, 1, holds, 0);
+        assert_eq!(
+            report.count(verdict),
+            1,
+            "{system} {release} {fact} {holds}"
+        );
+    }
 }

@@ -40,7 +40,7 @@ mod unix_listener;
 mod wakes;
 
 use std::io::{self, Write};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use wouldblock::platform::HOST;
 
@@ -94,9 +94,10 @@ const GROUPS: [&[Group]; 14] = [
 
 /// The system's own name and version, and whose numbers it was built with.
 fn title() -> String {
-    let uname = Command::new("uname").arg("-srm").output();
-    let uname = uname.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    format!("# {}, table {}", uname.unwrap_or_default(), HOST.name)
+    let uname = rustix::system::uname();
+    let words = [uname.sysname(), uname.release(), uname.machine()];
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    format!("# {}, table {}", words.join(" "), HOST.name)
 }
 
 fn main() -> ExitCode {
