@@ -46,7 +46,7 @@ pub(crate) enum Answer {
 pub(crate) enum Next {
     /// Make the call.
     Call,
-    /// Ask poll, without waiting; if it says not ready, [`Pace::denied`].
+    /// Ask poll, without waiting; then [`Pace::confirmed`] or [`Pace::denied`].
     Ask,
     /// Wait for readiness.
     Wait,
@@ -92,6 +92,17 @@ impl Pace {
         self.due = false;
     }
 
+    /// poll was asked, and said ready: so the wakes for nothing were lies, unless the
+    /// first was the only one. Not before: a closure that hides its progress is woken
+    /// again and again, and poll, when asked, says that there is no more.
+    pub(crate) fn confirmed(&mut self, now: u64) -> Next {
+        if self.broken >= FORGIVEN {
+            self.rest(false, now)
+        } else {
+            Next::Call
+        }
+    }
+
     /// poll was asked, and said not ready: readiness is honest, and what was before is
     /// forgotten.
     pub(crate) fn denied(&mut self) {
@@ -116,7 +127,6 @@ impl Pace {
 
     /// What was handed out is itself what nothing comes of: no call answers it.
     pub(crate) fn unanswered(&mut self, now: u64) {
-        self.broken = FORGIVEN;
         self.rest(false, now);
     }
 
@@ -140,10 +150,7 @@ impl Pace {
             Answer::Broken => self.broke(false, now),
             Answer::Again => self.broke(true, now),
             Answer::Nudge => self.next(now),
-            Answer::BackOff => {
-                self.broken = FORGIVEN;
-                self.rest(true, now)
-            }
+            Answer::BackOff => self.rest(true, now),
             Answer::Early => {
                 self.distrust = true;
                 self.rest(true, now)
@@ -174,14 +181,16 @@ impl Pace {
 
     fn broke(&mut self, due: bool, now: u64) -> Next {
         self.broken = self.broken.saturating_add(1);
-        if self.broken >= FORGIVEN {
+        if due && self.broken >= FORGIVEN {
             return self.rest(due, now);
         }
         (self.until, self.due) = (0, due);
         self.next(now)
     }
 
+    /// After which one more wake for nothing is one too many.
     fn rest(&mut self, due: bool, now: u64) -> Next {
+        self.broken = FORGIVEN - 1;
         self.until = now.saturating_add(MILLISECOND << self.step);
         self.step = (self.step + 1).min(LONGEST_STEP);
         self.due = due;
@@ -261,6 +270,7 @@ impl Wait {
                 self.pace.answered(Answer::Broken, now)
             }
             Event::Answered(answer) => self.pace.answered(answer, now),
+            Event::Ready if self.asking => self.pace.confirmed(now),
             Event::Ready => Next::Call,
             Event::Silent if self.asking => {
                 self.pace.denied();
@@ -317,17 +327,41 @@ mod tests {
     fn pace_after_a_lie_asks_and_after_two_rests_longer_and_longer() {
         let mut pace = Pace::new();
         let mut now = 1;
-        assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
         for length in [1, 2, 4, 8, 16, 16, 16] {
-            let next = pace.answered(Answer::Broken, now);
+            assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+            if length == 1 {
+                assert_eq!(pace.confirmed(now), Next::Call);
+                assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+            }
+            let next = pace.confirmed(now);
             assert_eq!(rest(next, now), length);
             assert_eq!(pace.next(now + 1), next);
             now += length * MILLISECOND;
             assert_eq!(pace.next(now), Next::Ask);
+            assert_eq!(pace.confirmed(now), Next::Call);
         }
         pace.done();
         assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
-        assert_eq!(rest(pace.answered(Answer::Broken, now), now), 1);
+        assert_eq!(pace.confirmed(now), Next::Call);
+        assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+        assert_eq!(rest(pace.confirmed(now), now), 1);
+    }
+
+    /// What came while poll was asked is no lie for longer than it was there.
+    #[test]
+    fn pace_whose_readiness_is_denied_after_a_rest_forgets() {
+        let mut pace = Pace::new();
+        for now in (1..1000).map(|n| n * MILLISECOND) {
+            assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+            if now == MILLISECOND {
+                assert_eq!(pace.confirmed(now), Next::Call);
+                assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+                assert_eq!(rest(pace.confirmed(now), now), 1);
+                continue;
+            }
+            pace.denied();
+            assert_eq!((pace.next(now), pace.is_quiet()), (Next::Wait, true));
+        }
     }
 
     #[test]
@@ -593,7 +627,7 @@ mod tests {
     fn wait_in_any_world_ends_on_its_deadline_and_does_not_spin() {
         for (world, calls, actions) in [
             (World::Honest, 3, 6),
-            (World::Lying, 70, 210),
+            (World::Lying, 70, 280),
             (World::Early, 70, 210),
             (World::Interrupted, 110, 500),
             (World::Short, 70, 150),

@@ -144,18 +144,24 @@ impl<F: Descriptor> Watched<F> {
                 continue;
             }
             is_troubled = true;
-            match pace.next(now) {
+            let asked = pace.next(now);
+            let next = match asked {
+                Next::Ask if ready(fd, part).is_would_block() => Next::Wait,
+                Next::Ask => pace.confirmed(now),
+                next => next,
+            };
+            match next {
                 Next::Rest { until } => {
                     watch.remove(part);
                     plan.wake = plan.wake.min(until);
                 }
                 Next::Call => {
-                    due.insert(part);
+                    if asked == next {
+                        due.insert(part);
+                    }
                     plan.at_once = true;
                 }
-                Next::Ask if ready(fd, part).is_would_block() => pace.denied(),
-                Next::Ask => plan.at_once = true,
-                Next::Wait => pace.denied(),
+                Next::Wait | Next::Ask => pace.denied(),
             }
         }
         self.watch(watch, due, is_troubled);
