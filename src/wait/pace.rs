@@ -16,8 +16,8 @@ const FORGIVEN: u8 = 2;
 /// So many wakes for nothing within a millisecond are a kernel that never waits:
 /// signals at 10 kHz are ten.
 const FLURRY: u8 = 32;
-/// How many it is, of a kernel that has done so before.
-const FLURRY_AGAIN: u8 = 2;
+/// How many it is, of a kernel that has done so before: more than those signals.
+const FLURRY_AGAIN: u8 = 12;
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -629,11 +629,11 @@ mod tests {
             (World::Honest, 3, 6),
             (World::Lying, 70, 280),
             (World::Early, 70, 210),
-            (World::Interrupted, 110, 500),
+            (World::Interrupted, 110, 1000),
             (World::Short, 70, 150),
             (World::Aborted, 70, 150),
             (World::Starved, 70, 210),
-            (World::Flapping, 300, 800),
+            (World::Flapping, 900, 2600),
             (World::Mad, 300, 800),
         ] {
             let mut random = Random(0x9E37_79B9_7F4A_7C15);
