@@ -106,6 +106,10 @@ fn accept_without_a_descriptor_left_says_back_off_and_loses_nobody() {
 
 /// The loop of `accept`'s documentation, to the letter, but that it ends when
 /// `serve` says so.
+#[allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "there the listener is no reference"
+)]
 fn server(
     listener: &TcpListener,
     mut serve: impl FnMut(OwnedFd) -> bool,

@@ -342,7 +342,7 @@ type Wait = fn(BorrowedFd<'_>, Interest) -> Io<Readiness>;
 /// Every wait that says what it found.
 const WAITS: [(&str, Wait); 3] = [
     ("poll", |fd, interest| {
-        let mut fds = [interest.on(&fd)];
+        let mut fds = [interest.on(fd)];
         poll(&mut fds, Some(DEADLINE)).map(|_| Readiness::from(&fds[0]))
     }),
     ("until.ready", |fd, interest| {

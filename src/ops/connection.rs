@@ -389,7 +389,7 @@ mod tests {
         let (fd, peer) = accept().ready().unwrap();
         assert_eq!(is_nonblocking(&fd), Ok(true));
         assert_eq!(fcntl_getfd(&fd), Ok(FdFlags::CLOEXEC));
-        let peer = std::net::SocketAddr::try_from(peer.unwrap()).unwrap();
+        let peer = core::net::SocketAddr::try_from(peer.unwrap()).unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
     }
 

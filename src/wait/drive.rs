@@ -75,7 +75,7 @@ fn pause(wait: &mut Wait, told: Answer, fd: BorrowedFd<'_>, wants: Interest) -> 
                 Event::Slept
             }
             Do::Poll { until } => {
-                let mut fds = [wants.on(&fd)];
+                let mut fds = [wants.on(fd)];
                 match poll(&mut fds, time_left(until, time)) {
                     Io::Ready(_) => match checked(Readiness::from(&fds[0])) {
                         Io::Err(errno) => return Io::Err(errno),
