@@ -53,16 +53,6 @@ fn into_result_and_into_poll_lose_nothing() {
             Poll::Ready(Err(Errno::PIPE))
         ]
     );
-    for answer in ANSWERS {
-        assert_eq!(
-            Result::<Option<usize>, Errno>::from(answer),
-            answer.into_result()
-        );
-        assert_eq!(
-            Poll::<Result<usize, Errno>>::from(answer),
-            answer.into_poll()
-        );
-    }
 }
 
 #[test]
@@ -117,6 +107,29 @@ mod std_io {
         }
         let error = Io::<usize>::WouldBlock.into_io_result().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert_eq!(error.raw_os_error(), Some(HOST.eagain));
+    }
+
+    /// What `Io::Err` warns of: std decodes the number, and knows no call.
+    #[test]
+    fn c31_into_result_and_question_mark_make_eagain_would_block_again() {
+        fn loses_it(answer: Io) -> Result<Option<usize>> {
+            Ok(answer.into_result()?)
+        }
+        let full = Io::Err(Errno::AGAIN);
+        assert_eq!(loses_it(full).unwrap_err().kind(), ErrorKind::WouldBlock);
+        for keeps_it in [Io::into_io_result, Io::or_timed_out] {
+            let error = keeps_it(full).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+        }
+    }
+
+    #[test]
+    fn or_timed_out_changes_would_block_alone() {
+        assert_eq!(ANSWERS[0].or_timed_out().unwrap(), 3);
+        let kind = |answer: Io| answer.or_timed_out().unwrap_err().kind();
+        assert_eq!(kind(ANSWERS[1]), ErrorKind::TimedOut);
+        assert_eq!(kind(ANSWERS[2]), ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use core::task::Poll;
 use rustix::io::Errno;
 
 use crate::mapping::classify::{Op, Outcome};
+#[cfg(feature = "std")]
+use crate::platform::errnos::WOULD_BLOCK;
 
 /// What a non-blocking call answered.
 ///
@@ -86,6 +88,18 @@ use crate::mapping::classify::{Op, Outcome};
 /// # Ok::<(), Errno>(())
 /// ```
 ///
+/// # The `?` operator
+///
+/// It does not know three answers, and the compiler says so. What to write instead is a
+/// question of what the function returns:
+///
+/// | the function returns | the value is |
+/// |---|---|
+/// | `Io` | [`try_io!`](crate::try_io)`(answer)` |
+/// | `Result<_, Errno>` | `answer.into_result()?`, an `Option`: `None` is would-block |
+/// | `std::io::Result` | `answer.into_io_result()?`; of a wait, `answer.or_timed_out()?` |
+/// | [`Poll`] | `ready!(answer.into_poll())?` |
+///
 /// # For layers above
 ///
 /// A layer that buffers, encrypts or frames must not invent `WouldBlock`: who
@@ -129,6 +143,10 @@ pub enum Io<T = usize> {
     /// Never one that means would-block, whatever its number: an `EAGAIN` in
     /// here came with a descriptor for which waiting is wrong, and
     /// [`Op::outcome`](crate::Op::outcome) says what is right instead.
+    ///
+    /// Turned into a `std::io::Error` as it is, by `errno.into()` or by `?`, such an
+    /// `EAGAIN` looks like would-block again: std knows the number, and not the call. So
+    /// turn the *answer* into a result, by `into_io_result` or `or_timed_out`.
     Err(Errno),
 }
 
@@ -136,6 +154,47 @@ pub enum Io<T = usize> {
 static_assertions::const_assert!(size_of::<Io>() <= 16);
 static_assertions::assert_impl_all!(Io: Copy, Send, Sync, Unpin, core::hash::Hash);
 static_assertions::assert_not_impl_any!(Io<rustix::fd::OwnedFd>: Clone);
+
+/// The value of an answer, or the end of the function, which answers the same.
+///
+/// For a function that returns an [`Io`], of whatever value: what `?` is to a `Result`,
+/// and [`core::task::ready!`] to a `Poll`. The function is left at once and begins anew
+/// when it is called again, so what it had received or sent by then must be kept outside
+/// of it.
+///
+/// ```
+/// use wouldblock::{AsFd, Io, RecvFlags, SendFlags, recv, send_all, try_io};
+///
+/// /// Whether the peer agrees. After `WouldBlock`, called again, it goes on: until
+/// /// `question` is empty it waits for room, and then for the answer.
+/// fn agrees(fd: impl AsFd, question: &mut &[u8]) -> Io<bool> {
+///     try_io!(send_all(&fd, question, SendFlags::empty()));
+///     let mut buf = [0; 1];
+///     let n = try_io!(recv(&fd, &mut buf, RecvFlags::empty()));
+///     Io::Ready(buf[..n] == *b"y")
+/// }
+/// # let (ours, theirs) = wouldblock::socketpair(
+/// #     wouldblock::AddressFamily::UNIX, wouldblock::SocketType::STREAM, None)?;
+/// # let mut question = &b"do you?"[..];
+/// # assert_eq!(agrees(&ours, &mut question), Io::WouldBlock);
+/// # assert!(question.is_empty());
+/// # assert!(wouldblock::write(&theirs, b"y").is_ready());
+/// # assert_eq!(agrees(&ours, &mut question), Io::Ready(true));
+/// # drop(theirs);
+/// # assert!(agrees(&ours, &mut &b"still?"[..]).is_err());
+/// # Ok::<(), wouldblock::Errno>(())
+/// ```
+#[macro_export]
+macro_rules! try_io {
+    ($answer:expr $(,)?) => {
+        match $answer {
+            $crate::Io::Ready(value) => value,
+            $crate::Io::WouldBlock => return $crate::Io::WouldBlock,
+            $crate::Io::Err(errno) => return $crate::Io::Err(errno),
+        }
+    };
+}
+pub(crate) use try_io;
 
 impl<T> Io<T> {
     /// The answer of a call that was made without this crate.
@@ -207,11 +266,7 @@ impl<T> Io<T> {
     /// ```
     #[inline]
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Io<U> {
-        match self {
-            Self::Ready(value) => Io::Ready(f(value)),
-            Self::WouldBlock => Io::WouldBlock,
-            Self::Err(errno) => Io::Err(errno),
-        }
+        Io::Ready(f(try_io!(self)))
     }
 
     /// Goes on with `f` if the call succeeded.
@@ -224,15 +279,33 @@ impl<T> Io<T> {
     /// ```
     #[inline]
     pub fn and_then<U>(self, f: impl FnOnce(T) -> Io<U>) -> Io<U> {
-        match self {
-            Self::Ready(value) => f(value),
-            Self::WouldBlock => Io::WouldBlock,
-            Self::Err(errno) => Io::Err(errno),
-        }
+        f(try_io!(self))
     }
 
     /// `Ok(Some(value))`, `Ok(None)` for would-block, or the errno: the form for
-    /// the `?` operator.
+    /// the `?` operator in a function whose error is an [`Errno`].
+    ///
+    /// In a function of `std::io::Result`, that `?` turns the errno into std's error, of
+    /// which `EAGAIN` (`connect` to a full backlog, `send_to` a full receiver) has the kind
+    /// `WouldBlock`, and whoever waits because of it waits for nothing. There:
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use wouldblock::{Errno, Io};
+    /// use std::io::{ErrorKind, Result};
+    ///
+    /// fn keeps_it(answer: Io) -> Result<Option<usize>> {
+    ///     Ok(match answer {
+    ///         Io::WouldBlock => None,
+    ///         answer => Some(answer.into_io_result()?),
+    ///     })
+    /// }
+    /// let error = keeps_it(Io::Err(Errno::AGAIN)).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+    /// # }
+    /// ```
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use wouldblock::{Errno, Io};
@@ -275,12 +348,17 @@ impl<T> Io<T> {
 
     /// The answer as [`std::io`] reports it.
     ///
-    /// Only `WouldBlock` becomes [`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock).
+    /// Only `WouldBlock` becomes [`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock),
+    /// with `EAGAIN` as its raw errno, whatever the call.
     /// An `Err` whose errno std would decode to that kind, such as `connect`'s
     /// `EAGAIN` for a full backlog, becomes
     /// [`ErrorKind::ResourceBusy`](std::io::ErrorKind::ResourceBusy) without a
     /// raw errno, because code above would otherwise wait for an event that
-    /// does not come. Any other `Err` keeps its errno. Nothing is allocated.
+    /// does not come. (The way round this method, `Err(errno.into())` or
+    /// [`into_result`](Self::into_result)`()?`, does not do that.) Any other `Err` keeps
+    /// its errno. Nothing is allocated.
+    ///
+    /// In a test, `.into_io_result().unwrap()` shows whatever came instead of a value.
     ///
     /// ```
     /// # use wouldblock::{Errno, Io};
@@ -297,7 +375,7 @@ impl<T> Io<T> {
         use std::io::{Error, ErrorKind};
         match self {
             Self::Ready(value) => Ok(value),
-            Self::WouldBlock => Err(ErrorKind::WouldBlock.into()),
+            Self::WouldBlock => Err(WOULD_BLOCK.into()),
             Self::Err(errno) => {
                 let error = Error::from(errno);
                 match error.kind() {
@@ -326,20 +404,6 @@ impl<T> Io<T> {
             Self::WouldBlock => Err(std::io::ErrorKind::TimedOut.into()),
             answer => answer.into_io_result(),
         }
-    }
-}
-
-impl<T> From<Io<T>> for Result<Option<T>, Errno> {
-    #[inline]
-    fn from(answer: Io<T>) -> Self {
-        answer.into_result()
-    }
-}
-
-impl<T> From<Io<T>> for Poll<Result<T, Errno>> {
-    #[inline]
-    fn from(answer: Io<T>) -> Self {
-        answer.into_poll()
     }
 }
 

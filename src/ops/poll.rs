@@ -7,7 +7,7 @@ use rustix::fd::AsFd;
 
 use super::retry_interrupted;
 use crate::mapping::classify::Op;
-use crate::mapping::io::Io;
+use crate::mapping::io::{Io, try_io};
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::descriptor::{BorrowDescriptor, Descriptor};
 use crate::ops::mode::NonBlocking;
@@ -124,12 +124,11 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
 #[inline]
 pub fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness> {
     let mut fds = [interest.on(&fd)];
-    match retry_interrupted(Op::Poll, (), &mut fds, |(), fds| {
+    let answer = retry_interrupted(Op::Poll, (), &mut fds, |(), fds| {
         rustix::event::poll(&mut **fds, Some(&Timespec::default()))
-    }) {
-        Io::Ready(1..) => {}
-        Io::Ready(0) | Io::WouldBlock => return Io::WouldBlock,
-        Io::Err(errno) => return Io::Err(errno),
+    });
+    if try_io!(answer) == 0 {
+        return Io::WouldBlock;
     }
     let readiness = Readiness::from(&fds[0]);
     if readiness.is_invalid() {

@@ -14,7 +14,7 @@ use super::stream::{send, write};
 use super::{clamp, clamp_mut, retry_interrupted};
 use crate::mapping::classify::Op;
 use crate::mapping::flags::SendFlags;
-use crate::mapping::io::Io;
+use crate::mapping::io::{Io, try_io};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::mode::NonBlocking;
 use crate::platform::errnos::{NO_PROGRESS, NO_SOCKET, TOO_MANY};
@@ -218,11 +218,9 @@ pub fn write_all<Fd: Descriptor>(fd: Fd, buf: &mut &[u8]) -> Io<()> {
 #[inline]
 fn all(buf: &mut &[u8], mut call: impl FnMut(&[u8]) -> Io) -> Io<()> {
     while !buf.is_empty() {
-        match call(buf) {
-            Io::Ready(0) => return Io::Err(NO_PROGRESS),
-            Io::Ready(n) => *buf = buf.get(n..).unwrap_or_default(),
-            Io::WouldBlock => return Io::WouldBlock,
-            Io::Err(errno) => return Io::Err(errno),
+        match try_io!(call(buf)) {
+            0 => return Io::Err(NO_PROGRESS),
+            n => *buf = buf.get(n..).unwrap_or_default(),
         }
     }
     Io::Ready(())
@@ -263,11 +261,9 @@ pub(super) fn all_vectored(
         if bufs.is_empty() {
             return Io::Ready(());
         }
-        match call(bufs) {
-            Io::Ready(0) => return Io::Err(NO_PROGRESS),
-            Io::Ready(n) => advance(bufs, n),
-            Io::WouldBlock => return Io::WouldBlock,
-            Io::Err(errno) => return Io::Err(errno),
+        match try_io!(call(bufs)) {
+            0 => return Io::Err(NO_PROGRESS),
+            n => advance(bufs, n),
         }
     }
 }
