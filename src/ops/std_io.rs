@@ -14,10 +14,30 @@ use crate::ops::mode::NonBlocking;
 use crate::ops::stream::{read, send, write};
 use crate::ops::vectored::{readv, writev};
 
-/// std's [`Read`] and [`Write`] of a [`NonBlocking`], which report would-block as
-/// [`ErrorKind::WouldBlock`]. Nothing waits.
+/// std's [`Read`] and [`Write`] of a [`NonBlocking`], for code that wants them and
+/// waits by itself: would-block is [`ErrorKind::WouldBlock`], and nothing waits. Made by
+/// [`NonBlocking::std_io`] and [`NonBlocking::into_std_io`].
 ///
-/// Made by [`NonBlocking::std_io`] and [`NonBlocking::into_std_io`].
+/// The default methods of the traits lose count at the first would-block: `read_exact`
+/// and `write_all` do not say how far they came. [`until(…).std_io()`](crate::Until::std_io)
+/// waits instead, and [`send_all`](crate::send_all) and
+/// [`write_all`](crate::write_all()) say it.
+///
+/// `Write` on a socket is [`send`](crate::send()), so no SIGPIPE is raised, and
+/// elsewhere [`write`](crate::write()); which, is asked once. A call that stays
+/// interrupted is [`ErrorKind::ResourceBusy`], never `Interrupted`, on which std's own
+/// loops call again for ever.
+///
+/// ```
+/// use std::io::{ErrorKind, Read};
+/// use wouldblock::NonBlocking;
+/// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+///
+/// let ours = NonBlocking::new(ours)?;
+/// let error = ours.std_io().read(&mut [0; 8]).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::WouldBlock);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct StdIo<T> {
     io: T,

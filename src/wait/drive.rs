@@ -57,7 +57,7 @@ pub(super) fn wait_on<T>(
             Io::WouldBlock => return answer,
             Io::Err(errno) => return Io::Err(errno),
         }
-        turn = Turn::of(op, false);
+        turn = Turn::of(op);
         answer = call(fd, &mut turn);
     }
 }

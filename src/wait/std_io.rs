@@ -17,8 +17,48 @@ use crate::ops::std_io::IsSocket;
 use crate::ops::vectored::{readv, writev};
 
 /// std's [`Read`] and [`Write`] of a descriptor, which wait, and end on one deadline.
-///
 /// Made by [`Until::std_io`].
+///
+/// [`BufReader`](std::io::BufReader), [`read_exact`](Read::read_exact),
+/// [`copy`](std::io::copy()), `write!` and what else takes a stream run on it, and end
+/// with [`ErrorKind::TimedOut`] when the deadline has passed: nothing is begun after it,
+/// not even on a stream that is always ready. If a shortage or an interruption lasted
+/// until then, its [`Errno`] is the error's source. `ErrorKind::WouldBlock` and
+/// `ErrorKind::Interrupted` are never reported: for the one there is nothing to wait
+/// for, and on the other std's own loops call again for ever.
+///
+/// `Write` on a socket is [`send`](crate::send()), so no SIGPIPE is raised, and
+/// elsewhere [`write`](crate::write()); which, is asked once.
+///
+/// ```
+/// use std::io::{BufRead, BufReader, ErrorKind, Write};
+/// use std::time::Duration;
+/// use wouldblock::NonBlocking;
+/// # use std::os::unix::net::UnixStream;
+/// # let (ours, mut theirs) = UnixStream::pair()?;
+///
+/// let ours = NonBlocking::new(ours)?;
+/// let mut reader = BufReader::new(ours.until(Duration::from_millis(20)).std_io());
+/// theirs.write_all(b"half a li")?;
+/// let mut line = Vec::new();
+/// let error = reader.read_until(b'\n', &mut line).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::TimedOut);
+///
+/// // `read_until` has lost nothing, and neither has the buffer.
+/// theirs.write_all(b"ne\n")?;
+/// reader.get_mut().set_deadline(Duration::from_secs(10));
+/// reader.read_until(b'\n', &mut line)?;
+/// assert_eq!(line, b"half a line\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # What an error loses
+///
+/// That is std's to say: `read_until` keeps in its vector all that has come, and a
+/// `BufReader` what it holds. `read_line` drops what it has read if that ends
+/// inside of a character, `read_exact` does not say how much it has read, and
+/// [`write_all`](Write::write_all) not how much it has written. To go on after a
+/// deadline, use `read_until`, and [`Until::send_all`] or [`Until::write_all`].
 #[derive(Debug)]
 pub struct StdIoUntil<F> {
     until: Until<F>,
@@ -27,7 +67,8 @@ pub struct StdIoUntil<F> {
 
 impl<F> Until<F> {
     /// std's [`Read`] and [`Write`], which wait, and end on the deadline with
-    /// [`ErrorKind::TimedOut`].
+    /// [`ErrorKind::TimedOut`]. One for reading and one for writing can be made of one
+    /// reference.
     pub fn std_io(self) -> StdIoUntil<F> {
         let is_socket = IsSocket::default();
         StdIoUntil {
@@ -38,17 +79,18 @@ impl<F> Until<F> {
 }
 
 impl<F: Descriptor> StdIoUntil<F> {
-    /// Another deadline from now on.
+    /// Another deadline from now on: after one that has passed, or for each request of a
+    /// connection. Through a `BufReader`, by its `get_mut`.
     pub fn set_deadline(&mut self, deadline: impl Into<Deadline>) {
         self.until.deadline = deadline.into();
     }
 
-    /// The descriptor.
+    /// The descriptor, to wait for it otherwise.
     pub const fn get_ref(&self) -> &F {
         &self.until.fd
     }
 
-    /// The descriptor.
+    /// The descriptor, as [`until()`](crate::until()) was given it.
     pub fn into_inner(self) -> F {
         self.until.fd
     }

@@ -65,9 +65,8 @@ impl From<Retry> for Op {
     }
 }
 
-/// A descriptor and a deadline: the operations under their own names, which wait.
-///
-/// Made by [`until`].
+/// A descriptor and a deadline: the operations under their own names, which wait. Made
+/// by [`until()`], where it says how.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "nothing is waited for before an operation is called"]
 pub struct Until<F> {
@@ -75,8 +74,61 @@ pub struct Until<F> {
     pub(super) deadline: Deadline,
 }
 
-/// The operations of `fd`, made again until they succeed, fail, or the deadline
-/// passes.
+/// The blocking view of a non-blocking descriptor: the operations under their own
+/// names, made again until they succeed, fail, or the deadline passes.
+///
+/// ```
+/// use std::time::Duration;
+/// use wouldblock::{Io, NonBlocking, RecvFlags, SendFlags, until};
+/// # use std::os::unix::net::UnixStream;
+/// # let (ours, theirs) = UnixStream::pair().unwrap();
+/// # let theirs = NonBlocking::new(theirs)?;
+///
+/// let ours = NonBlocking::new(ours)?;
+/// let mut buf = [0; 64];
+/// let answer = until(&ours, Duration::from_millis(5)).recv(&mut buf, RecvFlags::empty());
+/// assert_eq!(answer, Io::WouldBlock); // the time ran out
+///
+/// let mut rest = &b"all of this"[..];
+/// let sent = theirs.until(Duration::from_secs(10)).send_all(&mut rest, SendFlags::empty());
+/// assert_eq!(sent, Io::Ready(()));
+/// assert_eq!(ours.until(None).recv(&mut buf, RecvFlags::empty()), Io::Ready(11));
+/// # Ok::<(), wouldblock::Errno>(())
+/// ```
+///
+/// Each method makes its call at once. What that answers, if it is `Ready`, is the
+/// answer, after one system call.
+///
+/// - `Ready(value)`: what the call answered.
+/// - `WouldBlock`: the deadline has passed, and the last call, made after the last
+///   wait, would still have blocked. Of the `_all` forms, some may be gone: the slice
+///   says how much. Of [`connect`](Until::connect), the attempt is still under way.
+/// - `Err`: the call failed, or the wait: `EBADF` for a descriptor that `poll` cannot
+///   watch on this system, such as `/dev/tty` on macOS (use a thread for those). If the
+///   deadline passes in a shortage ([`Outcome::BackOff`](crate::Outcome::BackOff)), or
+///   while the call is interrupted, its errno is the answer: an error is never hidden
+///   behind `WouldBlock`.
+///
+/// With std, [`Io::or_timed_out`] makes `ErrorKind::TimedOut` of the `WouldBlock`, and
+/// [`std_io`](Until::std_io) is `Read` and `Write` under the deadline.
+///
+/// The deadline is a moment. A [`Duration`](core::time::Duration) begins when this is
+/// called, so for several calls in one time make the value once: it is `Copy` if `F`
+/// is. The descriptor has to be in non-blocking mode; this does not change it.
+///
+/// # It neither spins nor stalls
+///
+/// Signals end no wait, and neither does a kernel that ends its own early: this
+/// crate's clock judges. Where readiness lies (the descriptor polls as ready, and the
+/// call would block all the same, twice running), and after an errno that no event
+/// follows, it rests for 1 ms, 2, 4, … up to 16 ms, until the descriptor is honest
+/// again: fewer than a hundred calls a second. It does not rest where a descriptor has
+/// not lied since it last did something, and one that has lied is served one rest
+/// late at most.
+///
+/// It has no memory from one method to the next. A loop that takes an end of file for
+/// an empty message is a busy loop here as it is by hand; [`At`](crate::At), an entry
+/// of a [`PollSet`](crate::PollSet), remembers.
 #[doc(alias = "timeout")]
 #[doc(alias = "settimeout")]
 #[inline]
@@ -89,16 +141,21 @@ pub fn until<F: Descriptor>(fd: F, deadline: impl Into<Deadline>) -> Until<F> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Turn {
-    /// Whether anything was done before it would have blocked. False at first.
+    /// Whether anything was done before it would have blocked: bytes received, or a
+    /// part sent. False at first. Left so, would-block may be taken for a lie of the
+    /// kernel, which costs a question to `poll`, and a rest if that says ready.
     pub progress: bool,
-    /// What its would-block waits for: one direction. The operation's at first.
+    /// What its would-block waits for; the interest of the operation at first. One
+    /// direction: both at once are no wait, since a socket is nearly always writable.
     pub wants: Interest,
 }
 
 impl Turn {
-    pub(super) const fn of(op: Op, progress: bool) -> Self {
-        let wants = op.interest();
-        Self { progress, wants }
+    pub(super) const fn of(op: Op) -> Self {
+        Self {
+            progress: false,
+            wants: op.interest(),
+        }
     }
 }
 
@@ -146,7 +203,7 @@ macro_rules! waiting {
             ) -> (usize, Errno) {
                 let op = $op;
                 let first = Io::from_result(op, Err(first));
-                let turn = Turn::of(op, false);
+                let turn = Turn::of(op);
                 pack(wait_on(fd, op, deadline, first, turn, &mut |fd, _| $count(fd, $($arg),*)))
             }
             let first = match $count(&self.fd, $($arg),*) {
@@ -184,7 +241,7 @@ fn unpack((n, errno): (usize, Errno)) -> Io {
 impl<F: Descriptor> Until<F> {
     each_operation!(waiting);
 
-    /// See [`recv_with()`].
+    /// See [`recv_with()`]. `then` is called once at most.
     #[inline]
     pub fn recv_with<R>(
         &self,
@@ -199,7 +256,30 @@ impl<F: Descriptor> Until<F> {
         received.and_then(|value| value.map_or(Io::WouldBlock, Io::Ready))
     }
 
-    /// [`connect()`], once, and then [`finish_connect()`].
+    /// [`connect()`], once, and then [`finish_connect()`] until the attempt has ended.
+    ///
+    /// - `Ready(())`: connected.
+    /// - `WouldBlock`: the deadline passed while the attempt was under way. It still is:
+    ///   go on with [`finish_connect`](Self::finish_connect), never with a second
+    ///   `connect`; or close the socket.
+    /// - `Err`: the attempt failed. An errno to back off from is handed to the caller at
+    ///   once, because the attempt cannot be repeated on every system.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wouldblock::{AddressFamily, Deadline, Io, SocketType, socket, until};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    /// let in_time = until(&fd, Duration::from_secs(5));
+    /// let mut answer = in_time.connect(&listener.local_addr()?);
+    /// if answer.is_would_block() {
+    ///     // Late, but perhaps not too late.
+    ///     answer = until(&fd, Duration::from_secs(60)).finish_connect();
+    /// }
+    /// assert_eq!(answer, Io::Ready(()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "connect_timeout")]
     pub fn connect(&self, address: &impl Address) -> Io<()> {
         let op = if address.is_unix() {
@@ -218,7 +298,25 @@ impl<F: Descriptor> Until<F> {
         })
     }
 
-    /// The wait alone.
+    /// The wait alone, and no call.
+    ///
+    /// - `Ready(readiness)`: for something, perhaps a hang-up or an error. It is a
+    ///   hint: the call that follows may still answer `WouldBlock`, and a loop of this
+    ///   and that call is a busy loop where readiness lies. [`retry`](Self::retry) and
+    ///   [`turns`](Self::turns), which make the call, are not.
+    /// - `WouldBlock`: the deadline passed. Never early.
+    /// - `Err`: as for [`until()`]. If the deadline passes while the system has no
+    ///   memory for the wait, that is the answer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wouldblock::{Interest, Io, until};
+    /// # use std::os::unix::net::UnixStream;
+    /// # let (ours, _theirs) = UnixStream::pair()?;
+    /// let answer = until(&ours, Duration::from_millis(5)).ready(Interest::READABLE);
+    /// assert_eq!(answer, Io::WouldBlock);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn ready(&self, interest: Interest) -> Io<Readiness> {
         let mut kernel = Pace::new();
         let deadline = self.deadline.at();
@@ -235,20 +333,68 @@ impl<F: Descriptor> Until<F> {
         }
     }
 
-    /// Any one call.
+    /// Any one call of the caller's own; `op` says what its errnos mean, and what to wait
+    /// for.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wouldblock::{Io, Op, Retry, until};
+    /// # let (reader, writer) = wouldblock::pipe()?;
+    /// # assert_eq!(wouldblock::write(&writer, b"late"), Io::Ready(4));
+    /// let mut buf = [0; 64];
+    /// let answer = until(&reader, Duration::from_secs(5)).retry(Retry::Read, |fd| {
+    ///     Io::from_result(Op::Read, rustix::io::read(fd, &mut buf))
+    /// });
+    /// assert_eq!(answer, Io::Ready(4));
+    /// # Ok::<(), wouldblock::Errno>(())
+    /// ```
+    ///
+    /// A closure of several calls, which may do something and then answer would-block,
+    /// tells so by [`turns`](Self::turns).
     #[inline]
     pub fn retry<T>(&self, op: Retry, mut call: impl FnMut(BorrowedFd<'_>) -> Io<T>) -> Io<T> {
         self.turns(op.into(), |fd, _| call(fd))
     }
 
-    /// Like [`retry`](Self::retry), for a closure of several calls.
+    /// Like [`retry`](Self::retry), for a closure of several calls: it tells by its
+    /// [`Turn`] whether anything was done, and what its would-block waits for. That may
+    /// change from turn to turn, as it does in a TLS or SSH handshake, where a read may
+    /// have to write first.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wouldblock::{Io, Op, RecvFlags, recv, until};
+    /// # use std::os::unix::net::UnixStream;
+    /// # let (ours, theirs) = UnixStream::pair()?;
+    /// # wouldblock::set_nonblocking(&ours, true)?;
+    /// # std::io::Write::write_all(&mut &theirs, b"12345678")?;
+    ///
+    /// // A record of eight bytes, in as many pieces as it comes in.
+    /// let (mut record, mut have) = ([0; 8], 0);
+    /// let answer = until(&ours, Duration::from_secs(5)).turns(Op::Recv, |fd, turn| {
+    ///     while have < record.len() {
+    ///         match recv(fd, &mut record[have..], RecvFlags::empty()) {
+    ///             Io::Ready(0) => return Io::Ready(false), // an end inside of a record
+    ///             Io::Ready(n) => (have, turn.progress) = (have + n, true),
+    ///             Io::WouldBlock => return Io::WouldBlock,
+    ///             Io::Err(errno) => return Io::Err(errno),
+    ///         }
+    ///     }
+    ///     Io::Ready(true)
+    /// });
+    /// assert_eq!(answer, Io::Ready(true));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// A shortage is final for [`Op::Connect`] and [`Op::ConnectUnix`], and what has
+    /// begun must not be begun again: [`connect`](Self::connect) knows that.
     #[inline]
     pub fn turns<T>(
         &self,
         op: Op,
         mut call: impl FnMut(BorrowedFd<'_>, &mut Turn) -> Io<T>,
     ) -> Io<T> {
-        let mut turn = Turn::of(op, false);
+        let mut turn = Turn::of(op);
         match call(self.fd.as_fd(), &mut turn) {
             Io::Ready(value) => Io::Ready(value),
             first => wait_on(self.fd.as_fd(), op, self.deadline, first, turn, &mut call),
@@ -257,7 +403,7 @@ impl<F: Descriptor> Until<F> {
 }
 
 impl<F: AsFd> NonBlocking<F> {
-    /// See [`until()`].
+    /// The operations of this descriptor, which wait: see [`until()`].
     #[inline]
     pub fn until(&self, deadline: impl Into<Deadline>) -> Until<&Self> {
         until(self, deadline)

@@ -19,8 +19,24 @@ use crate::ops::stream::{read, recv, recv_with, send, write};
 use crate::ops::vectored::{left, send_all, write_all, writev_all};
 use crate::wait::operations::each_operation;
 
-/// A registered descriptor, with the operations under their own names: each is one
-/// call, and the set remembers what it answered.
+/// An entry of a [`PollSet`](crate::PollSet): a registered descriptor, with the
+/// operations under their own names. Each makes one call, or one drain, and the set
+/// remembers what it answered. Lent by [`PollSet::get_mut`](crate::PollSet::get_mut).
+///
+/// - `Ready(value)`: what the call answered.
+/// - `WouldBlock`: not now, and the set tries again by itself: it hands the
+///   descriptor out when it is worth another call. That is so after would-block, and
+///   also where an errno says *call again* or *back off*, such as `accept` without a
+///   descriptor left. [`resting_for`](Self::resting_for) says which errno, for a log.
+/// - `Err`: this is final, for the descriptor or for this call. A connection attempt
+///   that met a shortage is, too: nothing is under way.
+///
+/// Of `recv` and `read`, `Ready(0)` is the answer as ever, and an end that is read again
+/// and again is handed out at a slowing pace. So it is with a FIFO without a writer, and
+/// a terminal that has nothing yet.
+///
+/// A call that is made on [`fd`](Self::fd) past this is not remembered: right for one
+/// that has nothing to do with readiness.
 #[derive(Debug)]
 pub struct At<'a, F>(pub(super) &'a mut Watched<F>);
 
@@ -79,7 +95,9 @@ impl<F: Descriptor> At<'_, F> {
         self.told(Op::Recv, answer, false)
     }
 
-    /// See [`connect()`].
+    /// See [`connect()`]. After `WouldBlock`, the set hands the descriptor out as
+    /// writable, if that is asked for, and then it is
+    /// [`finish_connect`](Self::finish_connect).
     #[inline]
     pub fn connect(&mut self, address: &impl Address) -> Io<()> {
         let answer = connect(&self.0.fd, address);
@@ -87,7 +105,10 @@ impl<F: Descriptor> At<'_, F> {
         self.told(Op::ConnectUnix, answer, false)
     }
 
-    /// One call of the caller's own.
+    /// One call of the caller's own, of which `op` says what its errnos mean. A closure of
+    /// several calls, which does something and then answers would-block, looks like one
+    /// that did nothing: that costs a question to `poll`. With [`Op::Poll`] nothing is
+    /// remembered, and every errno is handed on.
     #[inline]
     pub fn attempt<T>(&mut self, op: Op, call: impl FnOnce(&F) -> Io<T>) -> Io<T> {
         let answer = call(&self.0.fd);
@@ -110,27 +131,28 @@ impl<F: Descriptor> At<'_, F> {
         }
     }
 
-    /// The descriptor.
+    /// The descriptor, for a call that the set need not know of.
     #[inline]
     #[must_use]
     pub fn fd(&self) -> &F {
         &self.0.fd
     }
 
-    /// What it is watched for.
+    /// What is waited for.
     #[inline]
     #[must_use]
     pub fn interest(&self) -> Interest {
         self.0.interest
     }
 
-    /// Changes what it is watched for.
+    /// Changes what is waited for: see [`PollSet::modify`](crate::PollSet::modify).
     #[inline]
     pub fn set_interest(&mut self, interest: Interest) {
         self.0.set_interest(interest);
     }
 
-    /// The errno for which a call is to be made again without an event.
+    /// The errno of its last call, if it is to be made again without an event: what the
+    /// entry rests for. If both directions do, that of reading.
     #[must_use]
     pub fn resting_for(&self) -> Option<Errno> {
         self.0.resting_for()

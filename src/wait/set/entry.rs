@@ -189,9 +189,7 @@ impl<F: Descriptor> Watched<F> {
                 readiness |= as_if;
             }
         }
-        let reads = self.interest.contains(Interest::READABLE) && readiness.is_readable();
-        let writes = self.interest.contains(Interest::WRITABLE) && readiness.is_writable();
-        if !reads && !writes && !readiness.is_empty() {
+        if !readiness.is_empty() && !self.interest.intersects(to_call_for(readiness)) {
             let all = readiness.is_invalid();
             self.unanswered = if all { Interest::all() } else { TOLD };
             self.mark |= TROUBLED;
@@ -229,18 +227,14 @@ impl<F: Descriptor> Watched<F> {
     /// A call would block, or failed. True if the set makes it again.
     #[inline(never)]
     pub(super) fn stopped(&mut self, op: Op, errno: Option<Errno>, progress: bool) -> bool {
-        let interest = self.interest;
+        let asked = self.interest & op.interest();
         let Some(direction) = self.direction(op) else {
             return errno.is_none();
         };
-        let handed_out = core::mem::take(&mut direction.handed_out);
-        let promised = match op.interest() {
-            Interest::READABLE => handed_out.is_readable(),
-            _ => handed_out.is_writable(),
-        };
+        let promised = to_call_for(core::mem::take(&mut direction.handed_out));
         let answer = match errno {
             None if progress => Answer::Done,
-            None if promised && interest.intersects(op.interest()) => Answer::Broken,
+            None if promised.intersects(asked) => Answer::Broken,
             None if direction.pace.is_quiet() => return true,
             None => Answer::WouldBlock,
             Some(errno) => match Answer::of_error(op, errno) {
@@ -259,4 +253,12 @@ impl<F: Descriptor> Watched<F> {
         self.mark |= TROUBLED;
         true
     }
+}
+
+/// The directions in which this makes a call worth while.
+fn to_call_for(readiness: Readiness) -> Interest {
+    let mut interest = Interest::empty();
+    interest.set(Interest::READABLE, readiness.is_readable());
+    interest.set(Interest::WRITABLE, readiness.is_writable());
+    interest
 }

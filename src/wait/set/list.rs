@@ -28,11 +28,6 @@ pub trait List<T>: Default {
     /// Appends; does nothing if there is no room.
     fn push(&mut self, value: T);
     fn pop(&mut self) -> Option<T>;
-    fn swap_remove(&mut self, index: usize) -> Option<T>;
-    /// The first place of an equal one.
-    fn find(&self, value: &T) -> Option<usize>
-    where
-        T: PartialEq;
     fn get(&self, index: usize) -> Option<&T>;
     fn get_mut(&mut self, index: usize) -> Option<&mut T>;
     fn len(&self) -> usize;
@@ -42,6 +37,27 @@ pub trait List<T>: Default {
     fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
     where
         T: 'a;
+
+    /// Takes one out; the last takes its place.
+    fn swap_remove(&mut self, index: usize) -> Option<T> {
+        self.get(index)?;
+        let last = self.pop()?;
+        match self.get_mut(index) {
+            Some(place) => Some(core::mem::replace(place, last)),
+            None => Some(last),
+        }
+    }
+
+    /// The first place of an equal one. Mostly there is none, and without an end to
+    /// the loop the compiler looks at several at once.
+    fn find(&self, value: &T) -> Option<usize>
+    where
+        T: PartialEq,
+    {
+        let equal = |item: &&T| *item == value;
+        let count = self.iter().filter(equal).count();
+        (count > 0).then(|| self.iter().position(|item| equal(&item)))?
+    }
 }
 
 pub(super) mod sealed {
@@ -111,24 +127,6 @@ impl<T, const N: usize> List<T> for Array<T, N> {
         let last = self.length.checked_sub(1)?;
         self.length = last;
         self.items.get_mut(last)?.take()
-    }
-
-    fn swap_remove(&mut self, index: usize) -> Option<T> {
-        if index >= self.length {
-            return None;
-        }
-        let last = self.pop();
-        match self.items.get_mut(index) {
-            Some(place @ Some(_)) => core::mem::replace(place, last),
-            _ => last,
-        }
-    }
-
-    fn find(&self, value: &T) -> Option<usize>
-    where
-        T: PartialEq,
-    {
-        self.iter().position(|item| item == value)
     }
 
     #[inline]
@@ -203,19 +201,6 @@ mod growable {
 
         fn pop(&mut self) -> Option<T> {
             self.pop()
-        }
-
-        fn swap_remove(&mut self, index: usize) -> Option<T> {
-            (index < self.len()).then(|| self.swap_remove(index))
-        }
-
-        fn find(&self, value: &T) -> Option<usize>
-        where
-            T: PartialEq,
-        {
-            // Mostly there is none, and `contains` looks at several at once.
-            let found = self.contains(value);
-            found.then(|| <[T]>::iter(self).position(|item| item == value))?
         }
 
         #[inline]

@@ -18,18 +18,22 @@ use crate::wait::drive::{after_poll, time_left};
 use crate::wait::pace::Pace;
 
 impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
-    /// Waits until a descriptor is ready or the deadline passes; signals do not end
-    /// it.
+    /// Waits until a descriptor is ready, or worth another try, or the deadline passes;
+    /// signals do not end it, and neither does a kernel that ends its waits early.
     ///
     /// - `Ready(n)`: `n` descriptors have something to report;
     ///   [`next_ready`](Self::next_ready) hands them out. What the wait before
     ///   found and nobody has taken is forgotten: it is found again.
     /// - `WouldBlock`: the deadline passed. Never early. An empty set waits for the
     ///   time alone.
-    /// - `Err`: as for [`Until::ready`](crate::Until::ready).
+    /// - `Err`: as [`poll()`], but for `EINTR`. If the deadline passes while the system
+    ///   has no memory for the wait, that is the answer.
     ///
-    /// Each wait asks for all descriptors, and hands them out from after the last that
-    /// was handed out before: all are served in turn.
+    /// A [`Duration`] begins now; [`Deadline::never()`] is for ever, and asks for no clock
+    /// where nothing rests.
+    ///
+    /// Each wait asks for all descriptors, and hands them out from after the last one that
+    /// was handed out before: who takes but a few each time serves all in turn.
     #[inline]
     pub fn select(&mut self, deadline: impl Into<Deadline>) -> Io {
         let deadline = deadline.into();
@@ -136,10 +140,13 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
 
     /// The next of what the last wait found; `None` when all has been handed out.
     ///
+    /// The readiness is what the kernel said; a direction whose rest is over, and for
+    /// which a call is due whatever poll says, is in it as if it were ready.
+    ///
     /// Descriptors may be registered, modified and unregistered in between; one
-    /// that is no longer registered is passed over. A descriptor that this
-    /// system's `poll` cannot watch is handed out with [`Readiness::INVALID`]: take
-    /// it out of the set.
+    /// that is no longer registered is passed over. A descriptor that this system's
+    /// `poll` cannot watch is handed out with [`Readiness::INVALID`], at a slowing pace:
+    /// take it out of the set.
     #[inline]
     #[must_use]
     pub fn next_ready(&mut self) -> Option<(Key, Readiness)> {
