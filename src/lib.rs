@@ -245,7 +245,9 @@ pub use ops::descriptors::{recv_fds, send_fds};
 pub use ops::message::{
     Message, recv_from, recv_msg, send_msg, send_msg_all, send_msg_to, send_to,
 };
-pub use ops::mode::{ModeGuard, NonBlocking, Refused, is_nonblocking, set_nonblocking};
+pub use ops::mode::{
+    ModeGuard, NonBlocking, Refused, is_nonblocking, replace_nonblocking, set_nonblocking,
+};
 pub use ops::poll::{poll, ready};
 #[cfg(feature = "std")]
 pub use ops::std_io::StdIo;

@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use wouldblock::{
-    Errno, Io, ModeGuard, NonBlocking, Refused, is_nonblocking, read, set_nonblocking,
+    Errno, Io, ModeGuard, NonBlocking, Refused, is_nonblocking, read, replace_nonblocking,
+    set_nonblocking,
 };
 
 #[test]
@@ -29,6 +30,15 @@ fn set_nonblocking_changes_the_mode_and_keeps_other_flags() {
     );
     set_nonblocking(&file, false).unwrap();
     assert_eq!(rustix::fs::fcntl_getfl(&file).unwrap(), before);
+}
+
+#[test]
+fn replace_nonblocking_returns_the_mode_before() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    for (mode, before) in [(false, false), (true, false), (true, true), (false, true)] {
+        assert_eq!(replace_nonblocking(&ours, mode), Ok(before));
+        assert_eq!(is_nonblocking(&ours), Ok(mode));
+    }
 }
 
 #[test]
@@ -53,10 +63,10 @@ fn nonblocking_new_refused_hands_the_descriptor_back() {
     use rustix::fs::{Mode, OFlags, open};
     let path_only: OwnedFd = open("/", OFlags::PATH, Mode::empty()).unwrap();
     let number = path_only.as_raw_fd();
-    let refused: Refused<OwnedFd> = NonBlocking::try_from(path_only).unwrap_err();
+    let refused: Refused<OwnedFd> = NonBlocking::new(path_only).unwrap_err();
     assert_eq!(refused.fd.as_raw_fd(), number);
     assert_eq!(refused.errno, Errno::BADF);
-    assert!(refused.to_string().contains("refused non-blocking mode"));
+    assert!(refused.to_string().contains("refused the mode"));
     assert_eq!(Errno::from(refused), Errno::BADF);
 }
 
@@ -81,7 +91,7 @@ fn nonblocking_of_a_reference_and_of_an_owned_descriptor_both_work() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let borrowed = NonBlocking::new(&ours).unwrap();
     assert_eq!(borrowed.read(&mut [0; 8]), Io::WouldBlock);
-    let owned = NonBlocking::try_from(OwnedFd::from(theirs)).unwrap();
+    let owned = NonBlocking::new(OwnedFd::from(theirs)).unwrap();
     assert_eq!(owned.read(&mut [0; 8]), Io::WouldBlock);
     assert_eq!(is_nonblocking(owned.into_inner()), Ok(true));
     assert_eq!(borrowed.get_ref().as_raw_fd(), ours.as_raw_fd());
@@ -105,7 +115,7 @@ fn mode_guard_that_changed_nothing_restores_nothing() {
     set_nonblocking(&ours, true).unwrap();
     drop(ModeGuard::new(&ours, true).unwrap());
     assert_eq!(is_nonblocking(&ours), Ok(true));
-    ModeGuard::new(&ours, true).unwrap().restore().unwrap();
+    ModeGuard::new(&ours, true).unwrap().into_inner().unwrap();
     assert_eq!(is_nonblocking(&ours), Ok(true));
 }
 
@@ -115,8 +125,27 @@ fn mode_guard_for_blocking_mode_restores_non_blocking() {
     set_nonblocking(&ours, true).unwrap();
     let guard = ModeGuard::new(ours.as_fd(), false).unwrap();
     assert_eq!(is_nonblocking(&ours), Ok(false));
-    assert_eq!(guard.restore(), Ok(()));
+    assert_eq!(guard.into_inner().unwrap().as_raw_fd(), ours.as_raw_fd());
     assert_eq!(is_nonblocking(&ours), Ok(true));
+}
+
+#[test]
+fn mode_guard_into_inner_of_an_owned_descriptor_gives_it_back_open() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let guard = ModeGuard::new(ours, true).unwrap();
+    assert_eq!(is_nonblocking(&guard), Ok(true));
+    let ours = guard.into_inner().unwrap();
+    assert_eq!(is_nonblocking(&ours), Ok(false));
+    // Nothing more is put back when the guard is gone.
+    set_nonblocking(&ours, true).unwrap();
+    assert_eq!(is_nonblocking(&ours), Ok(true));
+}
+
+#[test]
+fn as_raw_fd_of_non_blocking_is_the_descriptors_own() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let ours = NonBlocking::new(ours).unwrap();
+    assert_eq!(ours.as_raw_fd(), ours.get_ref().as_raw_fd());
 }
 
 #[test]

@@ -549,7 +549,7 @@ fn other_calls_in_a_storm_answer_as_ever() {
         for receive in [RECEIVES, READS].concat() {
             assert_eq!(receive(unread, &mut [0; 9]), Io::WouldBlock);
         }
-        guard.restore().unwrap();
+        guard.into_inner().unwrap();
         assert_eq!(is_nonblocking(unread), Ok(false));
         for send in [SENDS, SEND_ALLS, SEND_FDS, WRITES, WRITE_ALLS].concat() {
             assert_eq!(send(unwritable, &[1; 9]), Io::WouldBlock);

@@ -8,7 +8,6 @@ mod common;
 use std::io::{
     self, BufRead, BufReader, BufWriter, ErrorKind, IoSlice, IoSliceMut, Read, Write, copy, sink,
 };
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
@@ -115,12 +114,6 @@ fn vectored_forms_move_all_buffers() {
         assert_eq!(from.read_vectored(&mut bufs).unwrap(), 8);
         assert_eq!((&head, &body[..4]), (b"head", &b"body"[..]));
     }
-}
-
-#[test]
-fn as_raw_fd_is_the_descriptors_own() {
-    let (ours, _theirs) = pair();
-    assert_eq!(ours.as_raw_fd(), ours.get_ref().as_raw_fd());
 }
 
 #[test]

@@ -643,7 +643,7 @@ fn reader_with_dontwait_beside_mode_changes_never_sleeps() {
                 while !over.load(Ordering::Relaxed) {
                     set_nonblocking(&ours, false).unwrap();
                     let guard = ModeGuard::new(&ours, true).unwrap();
-                    guard.restore().unwrap();
+                    guard.into_inner().unwrap();
                     set_nonblocking(&ours, true).unwrap();
                     changes.fetch_add(1, Ordering::Relaxed);
                 }

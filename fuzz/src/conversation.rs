@@ -238,7 +238,7 @@ impl Conversation {
         self.look(end);
         self.receive(Op::Read, end, 8, NOTHING, 0);
         match restore {
-            true => guard.restore().unwrap(),
+            true => drop(guard.into_inner().unwrap()),
             false => drop(guard),
         }
         self.model.ends[end].nonblocking = before;

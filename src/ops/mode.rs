@@ -1,7 +1,7 @@
 //! Non-blocking mode: asking for it, setting it, and a type that has it.
 
-use rustix::fd::AsFd;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use rustix::fs::{CWD, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::ops::descriptor::Descriptor;
@@ -16,7 +16,8 @@ use crate::ops::descriptor::Descriptor;
 /// every duplicate of it, here or in another process that inherited it, changes
 /// with it. Setting it on standard input changes it for the shell, too. For a
 /// descriptor that others share, use [`ModeGuard`], or
-/// [`RecvFlags::DONTWAIT`](crate::RecvFlags::DONTWAIT) for one call.
+/// [`RecvFlags::DONTWAIT`](crate::RecvFlags::DONTWAIT) for one call. To put the mode back
+/// by yourself, begin with [`replace_nonblocking`].
 ///
 /// # Platform notes
 ///
@@ -53,7 +54,36 @@ use crate::ops::descriptor::Descriptor;
 #[doc(alias = "setblocking")]
 #[inline]
 pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), Errno> {
-    change(&fd, nonblocking).map(drop)
+    replace_nonblocking(fd, nonblocking).map(drop)
+}
+
+/// Like [`set_nonblocking`], and returns the mode before.
+///
+/// ```
+/// use wouldblock::{replace_nonblocking, set_nonblocking};
+/// # let (reader, _writer) = std::os::unix::net::UnixStream::pair()?;
+///
+/// let before = replace_nonblocking(&reader, true)?;
+/// // Calls that must not wait.
+/// set_nonblocking(&reader, before)?;
+/// # assert!(!before && !replace_nonblocking(&reader, true)?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias = "O_NONBLOCK")]
+#[inline]
+pub fn replace_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<bool, Errno> {
+    let flags = fcntl_getfl(&fd)?;
+    let before = flags.contains(OFlags::NONBLOCK);
+    // Not only to save a call: character devices on macOS and the BSDs may
+    // refuse even a change to what they are.
+    if before != nonblocking {
+        fcntl_setfl(&fd, flags ^ OFlags::NONBLOCK).inspect_err(|_| {
+            // macOS and FreeBSD change the bit before they ask the driver, which
+            // refuses; they do so once more.
+            let _ = fcntl_setfl(&fd, flags);
+        })?;
+    }
+    Ok(before)
 }
 
 /// `fcntl(fd, F_GETFL)`—Tells whether a descriptor is in non-blocking mode.
@@ -68,26 +98,6 @@ pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), 
 #[inline]
 pub fn is_nonblocking<Fd: Descriptor>(fd: Fd) -> Result<bool, Errno> {
     Ok(fcntl_getfl(fd)?.contains(OFlags::NONBLOCK))
-}
-
-/// Returns whether the mode had to be changed.
-#[inline]
-fn change<Fd: Descriptor>(fd: &Fd, nonblocking: bool) -> Result<bool, Errno> {
-    let flags = fcntl_getfl(fd)?;
-    // Not only to save a call: character devices on macOS and the BSDs may
-    // refuse even a change to what they are.
-    if flags.contains(OFlags::NONBLOCK) == nonblocking {
-        return Ok(false);
-    }
-    match fcntl_setfl(fd, flags ^ OFlags::NONBLOCK) {
-        Ok(()) => Ok(true),
-        Err(errno) => {
-            // macOS and FreeBSD change the bit before they ask the driver, which
-            // refuses; they do so once more.
-            let _ = fcntl_setfl(fd, flags);
-            Err(errno)
-        }
-    }
 }
 
 /// A descriptor in non-blocking mode, with the operations as methods.
@@ -164,21 +174,20 @@ impl<F> NonBlocking<F> {
 
 impl<F: AsFd> AsFd for NonBlocking<F> {
     #[inline]
-    fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl TryFrom<rustix::fd::OwnedFd> for NonBlocking<rustix::fd::OwnedFd> {
-    type Error = Refused<rustix::fd::OwnedFd>;
-
+/// For tokio's `AsyncFd` and for `polling`, which ask for it.
+impl<F: AsRawFd> AsRawFd for NonBlocking<F> {
     #[inline]
-    fn try_from(fd: rustix::fd::OwnedFd) -> Result<Self, Self::Error> {
-        Self::new(fd)
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }
 
-/// A descriptor that refused non-blocking mode and keeps the one it had, and why.
+/// A descriptor that refused a mode and keeps the one it had, and why.
 pub struct Refused<F> {
     /// The descriptor, handed back.
     pub fd: F,
@@ -203,11 +212,7 @@ impl<F> From<Refused<F>> for std::io::Error {
 
 impl<F> core::fmt::Display for Refused<F> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            f,
-            "the descriptor refused non-blocking mode: {}",
-            self.errno
-        )
+        write!(f, "the descriptor refused the mode: {}", self.errno)
     }
 }
 
@@ -251,7 +256,8 @@ impl<F> core::error::Error for Refused<F> {}
 #[derive(Debug)]
 #[must_use = "the old mode comes back when this is dropped: keep it in a variable, `_guard`, not `_`"]
 pub struct ModeGuard<F: Descriptor> {
-    fd: F,
+    /// Nothing once it was given back.
+    fd: Option<F>,
     /// The mode to put back, if it was changed.
     before: Option<bool>,
 }
@@ -260,34 +266,44 @@ impl<F: Descriptor> ModeGuard<F> {
     /// Switches the mode of `fd` until the guard is dropped.
     #[inline]
     pub fn new(fd: F, nonblocking: bool) -> Result<Self, Errno> {
-        let changed = change(&fd, nonblocking)?;
-        let before = changed.then_some(!nonblocking);
+        let before = replace_nonblocking(&fd, nonblocking)?;
+        let before = (before != nonblocking).then_some(before);
+        let fd = Some(fd);
         Ok(Self { fd, before })
     }
 
-    /// Puts the old mode back now, and says whether that worked. Dropping the
-    /// guard cannot say so.
-    #[inline]
-    pub fn restore(mut self) -> Result<(), Errno> {
-        match self.before.take() {
-            Some(before) => set_nonblocking(&self.fd, before),
-            None => Ok(()),
+    /// Puts the old mode back now, and gives the descriptor back; with the errno if that
+    /// failed, which dropping the guard could not say.
+    pub fn into_inner(mut self) -> Result<F, Refused<F>> {
+        loop {
+            // It is taken here alone, so the first round is the last.
+            if let Some(fd) = self.fd.take() {
+                return match self.put_back(&fd) {
+                    Ok(()) => Ok(fd),
+                    Err(errno) => Err(Refused { fd, errno }),
+                };
+            }
         }
+    }
+
+    fn put_back(&self, fd: &F) -> Result<(), Errno> {
+        self.before
+            .map_or(Ok(()), |before| set_nonblocking(fd, before))
     }
 }
 
 impl<F: Descriptor> AsFd for ModeGuard<F> {
     #[inline]
-    fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
-        self.fd.as_fd()
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().map_or(CWD, AsFd::as_fd)
     }
 }
 
 impl<F: Descriptor> Drop for ModeGuard<F> {
     fn drop(&mut self) {
-        if let Some(before) = self.before {
-            // Nobody is left to tell; `restore` is for who wants to know.
-            let _ = set_nonblocking(&self.fd, before);
+        if let Some(fd) = &self.fd {
+            // Nobody is left to tell; `into_inner` is for who wants to know.
+            let _ = self.put_back(fd);
         }
     }
 }

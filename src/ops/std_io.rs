@@ -2,7 +2,6 @@
 //! them. Only here, and in `wait/std_io.rs`, does would-block become an error again.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::net::sockopt::socket_type;
@@ -131,12 +130,5 @@ impl<T: AsFd> Write for StdIo<T> {
     #[inline]
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<F: AsRawFd> AsRawFd for NonBlocking<F> {
-    #[inline]
-    fn as_raw_fd(&self) -> RawFd {
-        self.get_ref().as_raw_fd()
     }
 }

@@ -56,7 +56,7 @@ fn modes_allocate_nothing() {
         set_nonblocking(&ours, true).unwrap();
         assert!(is_nonblocking(&ours).unwrap());
         let guard = ModeGuard::new(&ours, false).unwrap();
-        guard.restore().unwrap();
+        guard.into_inner().unwrap();
     });
 }
 

@@ -168,7 +168,7 @@ const ROWS: [Row; 45] = {
         "set_nonblocking: F_GETFL", None, SYS_fcntl, 0, |w| done(set_nonblocking(&w.connected, true));
         "set_nonblocking: F_SETFL", None, SYS_fcntl, 1, |w| done(set_nonblocking(&w.connected, true));
         "ModeGuard::new: F_SETFL", None, SYS_fcntl, 1, |w| done(ModeGuard::new(&w.connected, true));
-        "ModeGuard::restore: F_GETFL", None, SYS_fcntl, 2, |w| { rustix::io::ioctl_fionbio(&w.fresh, true).unwrap(); done(ModeGuard::new(&w.fresh, false).unwrap().restore()) };
+        "ModeGuard::into_inner: F_GETFL", None, SYS_fcntl, 2, |w| { rustix::io::ioctl_fionbio(&w.fresh, true).unwrap(); done(ModeGuard::new(&w.fresh, false).unwrap().into_inner().map_err(Errno::from)) };
         "socket", None, SYS_socket, 0, |_w| done(socket(AddressFamily::INET, SocketType::STREAM, None));
         "socketpair", None, SYS_socketpair, 0, |_w| done(socketpair(AddressFamily::UNIX, SocketType::STREAM, None));
         "pipe", None, SYS_pipe2, 0, |_w| done(pipe());
