@@ -1,24 +1,42 @@
-//! A forwarding proxy for TCP and Unix sockets: `proxy LISTEN TARGET`, where an
-//! address is `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`. One thread, plain
-//! `poll`, a fixed amount of memory for each connection.
+//! A forwarding proxy for TCP and Unix sockets: `proxy LISTEN TARGET`, as `proxy --help`
+//! tells. One thread, plain `poll`, a fixed amount of memory for each connection.
 //!
-//! It prints the address it listens on. SIGTERM ends the listening; what is
-//! connected goes on to its end, then the program prints what it did. Each branch
-//! that is there because of a fact of non-blocking I/O names the fact.
+//! Each branch that is there because of a fact of non-blocking I/O names the fact. What
+//! one side does, the other is to see as if there were no proxy:
+//!
+//! - **An end of file** is passed on, and ends one direction: the other may go on for
+//!   hours.
+//! - **A side that takes no more**, such as a target that answers early and closes, ends
+//!   nothing: what it has sent is still to be read. What comes for it is read and dropped,
+//!   so that who sends all before he reads comes to his end.
+//! - **A reset** is passed on as a reset: an end of file instead would make a whole
+//!   message of half of one. But a reset destroys what is under way, and so does closing a
+//!   socket with something unread in it; so what was passed on has half a second to arrive.
 
-use std::collections::HashMap;
-use std::io::{Error, Result};
-use std::net::{SocketAddr, TcpListener};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::rc::Rc;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{Shutdown, SocketAddrAny, SocketAddrUnix, SocketType, shutdown, sockopt};
 use wouldblock::{
-    AddressFamily, Deadline, Errno, Growable, Interest, Io, Key, Op, Outcome, OwnedFd, PollSet,
-    RecvFlags, SendFlags, accept, connect, finish_connect, recv, send_all, set_nonblocking, socket,
+    Address, At, Deadline, Errno, Interest, Io, Key, Op, Outcome, OwnedFd, PollSet, RecvFlags,
+    SendFlags, accept, set_nonblocking, socket,
 };
+
+const HELP: &str = "\
+usage: proxy LISTEN TARGET
+
+Takes connections on LISTEN and forwards each to TARGET. An address is 127.0.0.1:8080,
+[::1]:8080, localhost:8080 or unix:/path; port 0 of LISTEN is a free one. Prints where it
+listens, and on the other output why a target cannot be reached, once a second.
+
+SIGTERM ends the listening. What is connected goes on to its end, then the program prints
+what it did, and ends.";
 
 /// How much of one direction is held while its receiver does not read.
 const BUFFER: usize = 64 * 1024;
@@ -26,23 +44,17 @@ const BUFFER: usize = 64 * 1024;
 const ROUNDS: usize = 8;
 /// The pause after something ran out of which no event tells when there is more.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long what was passed on has to arrive before its connection is cut.
+const LINGER: Duration = Duration::from_millis(500);
 
-type Set = PollSet<Rc<OwnedFd>, Who, Growable>;
-
-/// Whose descriptor it is.
-#[derive(Clone, Copy)]
+/// Whose descriptor it is. A pair stands with its client.
 enum Who {
     Listener,
-    Signal,
-    /// Of a pair: 0 is the client, 1 the target.
-    End(u64, usize),
-}
-
-/// A descriptor, and its key while it waits. One that waits for nothing is not in the
-/// set: poll reports a hang-up even to who asked for nothing, at once and for ever.
-struct End {
-    fd: Rc<OwnedFd>,
-    key: Option<Key>,
+    /// With the listener that it ends.
+    Signal(Key),
+    Client(Box<Pair>),
+    /// With its client.
+    Target(Key),
 }
 
 /// One direction: what came from one end and has not gone to the other.
@@ -50,9 +62,12 @@ struct End {
 struct Half {
     buf: Box<[u8]>,
     held: std::ops::Range<usize>,
-    over: bool,
-    /// The kernel is short of memory; no event tells when it has some.
-    paused: bool,
+    /// Nothing more comes.
+    is_over: bool,
+    /// Nothing more is taken.
+    is_refused: bool,
+    /// When something was sent.
+    sent: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -66,9 +81,14 @@ enum Phase {
 /// A client and its connection to the target. Half 0 goes from the client (end 0)
 /// to the target (end 1), half 1 comes back.
 struct Pair {
-    ends: [End; 2],
+    target: Key,
     halves: [Half; 2],
     phase: Phase,
+    /// A call has told of it. The system tells it once: what looks like an end of file
+    /// afterwards is none.
+    is_reset: bool,
+    /// When it is cut: all was passed on, and has until then to arrive.
+    end: Option<Deadline>,
 }
 
 /// What all pairs share.
@@ -82,77 +102,84 @@ struct Shared {
     /// To the target, and back.
     bytes: [u64; 2],
     would_blocks: u64,
+    /// When the last wait ended, and how long the longest was.
+    woken: Option<Instant>,
+    longest_wait: Duration,
 }
 
-struct Proxy {
-    set: Set,
-    pairs: HashMap<u64, Pair>,
-    /// None after SIGTERM.
-    listener: Option<End>,
+struct Proxy<'a> {
+    set: PollSet<OwnedFd, Who>,
+    name: &'a str,
     target: SocketAddrAny,
     /// For the next client's connection to the target.
     server: Option<OwnedFd>,
-    /// When to try again what no event announces.
-    again: Deadline,
+    /// When to go on with a client for which no event will come.
+    timers: BTreeSet<(Deadline, Key)>,
+    /// Until when nothing is said of what the target answers.
+    silence: Deadline,
     shared: Shared,
 }
 
-impl Half {
-    /// Moves bytes until a call would block, or it is somebody else's turn. An error
-    /// is the end of both directions.
-    fn pump(&mut self, from: &End, to: &End, shared: &mut Shared, way: usize) -> Io<()> {
+impl Pair {
+    /// Moves bytes one way until a call would block, or it is somebody else's turn.
+    fn pump(&mut self, way: usize, ends: &mut [At<'_, OwnedFd>; 2], shared: &mut Shared) {
+        let [half, other] = &mut self.halves;
+        let [from, to] = ends;
+        let (half, other, from, to) = match way {
+            0 => (half, other, from, to),
+            _ => (other, half, to, from),
+        };
         let mut short = false;
         for _ in 0..ROUNDS {
             // What is held goes first: while the receiver does not read, the sender
             // is not read from either, and its own kernel will hold it back.
-            let mut rest = &self.buf[self.held.clone()];
-            let sent = send_all(&to.fd, &mut rest, SendFlags::empty());
-            shared.bytes[way] += (self.held.len() - rest.len()) as u64;
-            self.held.start = self.held.end - rest.len();
-            // ENOBUFS and ENOMEM: poll would say that there is room.
-            let outcome = sent.err().map(|errno| Op::Send.outcome(errno));
-            self.paused = outcome == Some(Outcome::BackOff);
+            let mut rest = &half.buf[half.held.clone()];
+            let sent = to.send_all(&mut rest, SendFlags::empty());
+            if half.held.len() > rest.len() {
+                shared.bytes[way] += (half.held.len() - rest.len()) as u64;
+                (half.held.start, half.sent) = (half.held.end - rest.len(), shared.woken);
+            }
             match sent {
-                Io::Ready(()) if self.held.end > 0 => {
-                    core::mem::swap(&mut self.buf, &mut shared.spare);
-                    self.held = 0..0;
+                Io::Ready(()) if half.held.end > 0 => {
+                    core::mem::swap(&mut half.buf, &mut shared.spare);
+                    half.held = 0..0;
                 }
                 Io::Ready(()) => {}
-                // The receiver takes no more; what it has sent is still to be read.
-                Io::Err(Errno::PIPE) => (self.held, self.over) = (0..0, true),
-                Io::Err(_) if self.paused => return Io::Ready(()),
-                stopped => return stopped,
+                Io::WouldBlock => return shared.would_blocks += 1,
+                // It takes no more; what it has sent is still to be read.
+                Io::Err(errno) => {
+                    (half.held, half.is_refused) = (0..0, true);
+                    self.is_reset |= errno != Errno::PIPE;
+                }
             }
             // A short count: there is no more now, and a call that would block is saved.
-            if self.over || short {
-                return Io::Ready(());
+            if half.is_over || short {
+                return;
             }
-            match recv(&from.fd, &mut shared.spare, RecvFlags::empty()) {
-                // The end of file of one side is passed on, and no more than that:
-                // the other direction may go on for hours.
+            match from.recv(&mut shared.spare, RecvFlags::empty()) {
                 Io::Ready(0) => {
-                    self.over = true;
-                    // ENOTCONN: it has gone, as its own direction will report.
-                    let _ = shutdown(&to.fd, Shutdown::Write);
+                    half.is_over = true;
+                    if !self.is_reset {
+                        // ENOTCONN: it has gone, as its own direction will report.
+                        let _ = shutdown(to.fd(), Shutdown::Write);
+                    }
                 }
                 Io::Ready(n) => {
-                    // Swapped back when all is sent: one buffer, warm in the cache,
-                    // serves all, and only the slow touch their own.
-                    core::mem::swap(&mut self.buf, &mut shared.spare);
-                    self.held = 0..n;
                     short = n < BUFFER;
+                    if !half.is_refused {
+                        // Swapped back when all is sent: one buffer, warm in the cache,
+                        // serves all, and only the slow touch their own.
+                        core::mem::swap(&mut half.buf, &mut shared.spare);
+                        half.held = 0..n;
+                    }
                 }
-                stopped => return stopped.map(drop),
+                Io::WouldBlock => return shared.would_blocks += 1,
+                Io::Err(_) => {
+                    (half.is_over, self.is_reset) = (true, true);
+                    (other.held, other.is_refused) = (0..0, true);
+                }
             }
         }
-        Io::Ready(())
-    }
-}
-
-impl Pair {
-    /// Whether it waits for something that no event announces.
-    fn is_stuck(&self) -> bool {
-        self.phase == Phase::Idle || self.halves.iter().any(|half| half.paused)
     }
 
     fn interests(&self) -> [Interest; 2] {
@@ -161,239 +188,275 @@ impl Pair {
             match self.phase {
                 Phase::Idle => {}
                 Phase::Connecting => interests[1] = Interest::WRITABLE,
-                Phase::Open if half.over || half.paused => {}
-                Phase::Open if half.held.is_empty() => interests[from] |= Interest::READABLE,
-                Phase::Open => interests[1 - from] |= Interest::WRITABLE,
+                _ if half.is_over => {}
+                _ if half.held.is_empty() => interests[from] |= Interest::READABLE,
+                _ => interests[1 - from] |= Interest::WRITABLE,
             }
         }
         interests
     }
 }
 
-impl End {
-    fn new(fd: OwnedFd) -> Self {
-        let fd = Rc::new(fd);
-        Self { fd, key: None }
-    }
-
-    fn wait_for(&mut self, set: &mut Set, interest: Interest, who: Who) {
-        self.key = match self.key {
-            Some(key) if interest.is_empty() => set.unregister(key).err().map(|_| key),
-            Some(key) => set.modify(key, interest).ok().map(|()| key),
-            None if interest.is_empty() => None,
-            None => set.register(Rc::clone(&self.fd), interest, who).ok(),
-        };
-    }
-}
-
-impl Proxy {
-    fn run(&mut self) -> Result<Duration> {
-        let mut longest_wait = Duration::ZERO;
-        while self.listener.is_some() || !self.pairs.is_empty() {
+impl Proxy<'_> {
+    fn run(&mut self) -> io::Result<()> {
+        while !self.set.is_empty() {
+            let wake = self
+                .timers
+                .first()
+                .map_or(Deadline::never(), |timer| timer.0);
             let start = Instant::now();
-            self.set.select(self.again).into_result()?;
-            longest_wait = longest_wait.max(start.elapsed());
+            self.set.select(wake).into_result()?;
+            let woken = Instant::now();
+            self.shared.woken = Some(woken);
+            self.shared.longest_wait = self.shared.longest_wait.max(woken - start);
             while let Some((key, ready)) = self.set.next_ready() {
-                let found = self.set.get(key);
-                match found.map(|entry| (*entry.data, Rc::clone(entry.fd))) {
-                    Some((Who::Listener, fd)) => self.accept_some(&fd)?,
+                let (reads, writes) = (ready.is_readable(), ready.is_writable());
+                match self.set.get(key).map(|entry| entry.data) {
+                    Some(Who::Listener) => self.accept_some(key)?,
                     // No new connections; what there is goes on to its end.
-                    Some((Who::Signal, _)) => {
-                        drop(self.set.unregister(key));
-                        self.watch_listener(Interest::empty());
-                        self.listener = None;
+                    Some(&Who::Signal(listener)) => {
+                        drop((self.set.unregister(key), self.set.unregister(listener)));
                     }
-                    Some((Who::End(pair, end), _)) => {
-                        // Half 0 is read from end 0, and half 1 is written to it.
-                        let mut halves = [ready.is_readable(), ready.is_writable()];
-                        halves.rotate_left(end);
-                        self.go_on(pair, halves);
-                    }
+                    // Half 0 is read from end 0, and half 1 is written to it.
+                    Some(Who::Client(_)) => self.go_on(key, [reads, writes]),
+                    Some(&Who::Target(client)) => self.go_on(client, [writes, reads]),
                     None => {}
                 }
             }
             // On time, however many events there are meanwhile.
-            if self.again.has_passed() {
-                self.again = Deadline::never();
-                self.watch_listener(Interest::READABLE);
-                let stuck = self.pairs.iter().filter(|(_, pair)| pair.is_stuck());
-                for pair in stuck.map(|(&id, _)| id).collect::<Vec<_>>() {
-                    self.go_on(pair, [true; 2]);
-                }
-            }
-        }
-        Ok(longest_wait)
-    }
-
-    fn watch_listener(&mut self, interest: Interest) {
-        if let Some(listener) = &mut self.listener {
-            listener.wait_for(&mut self.set, interest, Who::Listener);
-        }
-    }
-
-    fn accept_some(&mut self, listener: &OwnedFd) -> Result<()> {
-        // More than for others: each turn is longer by those who were let in.
-        for _ in 0..8 * ROUNDS {
-            // The descriptor for the target comes first: if there is none, the
-            // client stays in the queue, and nobody is turned away.
-            let family = self.target.address_family();
-            let server = match self.server {
-                Some(_) => Ok(()),
-                None => socket(family, SocketType::STREAM, None).map(|fd| self.server = Some(fd)),
-            };
-            let answer = server.map_or_else(Io::Err, |()| accept(listener));
-            self.shared.would_blocks += u64::from(answer.is_would_block());
-            match answer {
-                Io::Ready(client) => self.open(client),
-                Io::WouldBlock => break,
-                Io::Err(errno) => match Op::Accept.outcome(errno) {
-                    // A client that gave up while it was queued.
-                    Outcome::TryNext => {}
-                    // The listener stays readable while descriptors are short:
-                    // watching it would burn a processor.
-                    Outcome::BackOff => {
-                        self.again = self.again.min(Deadline::after(PAUSE));
-                        self.watch_listener(Interest::empty());
-                        break;
-                    }
-                    _ => return Err(errno.into()),
-                },
+            while let Some(client) = self.next_due() {
+                self.go_on(client, [true; 2]);
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, client: OwnedFd) {
-        let Some(server) = self.server.take() else {
-            return;
-        };
-        for fd in [&client, &server] {
+    fn next_due(&mut self) -> Option<Key> {
+        let is_due = self.timers.first()?.0.has_passed();
+        is_due
+            .then(|| self.timers.pop_first())?
+            .map(|timer| timer.1)
+    }
+
+    fn accept_some(&mut self, listener: Key) -> io::Result<()> {
+        // More than for others: each turn is longer by those who were let in.
+        for _ in 0..8 * ROUNDS {
+            let Some((mut listener, _)) = self.set.get_mut(listener) else {
+                break;
+            };
+            let (server, family) = (&mut self.server, self.target.address_family());
+            // While descriptors are short the listener stays readable, and the set rests
+            // before it asks again.
+            let answer = listener.attempt(Op::Accept, |listener| {
+                // The descriptor for the target comes first: if there is none, the
+                // client stays in the queue, and nobody is turned away.
+                if server.is_none() {
+                    match socket(family, SocketType::STREAM, None) {
+                        Ok(fd) => *server = Some(fd),
+                        Err(errno) => return Io::Err(errno),
+                    }
+                }
+                accept(listener)
+            });
+            match (answer.into_result()?, self.server.take()) {
+                (Some(client), Some(server)) => self.open([client, server])?,
+                (_, server) => {
+                    self.server = server;
+                    self.shared.would_blocks += 1;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, ends: [OwnedFd; 2]) -> io::Result<()> {
+        for fd in &ends {
             // Small writes are passed on as they come. A Unix socket refuses.
             let _ = sockopt::set_tcp_nodelay(fd, true);
         }
+        let [client, server] = ends;
+        let nothing = Interest::empty();
+        // Whose target it is is known when its client is registered, too.
+        let target = self.set.register(server, nothing, Who::Listener)?;
         let unused = &mut self.shared.unused;
         let pair = Pair {
-            ends: [client, server].map(End::new),
+            target,
             halves: [(); 2].map(|()| Half {
                 buf: unused.pop().unwrap_or_else(|| vec![0; BUFFER].into()),
                 ..Half::default()
             }),
             phase: Phase::Idle,
+            is_reset: false,
+            end: None,
         };
+        let client = (self.set).register(client, nothing, Who::Client(Box::new(pair)))?;
+        if let Some((_, who)) = self.set.get_mut(target) {
+            *who = Who::Target(client);
+        }
         self.shared.connections += 1;
-        self.pairs.insert(self.shared.connections, pair);
-        self.go_on(self.shared.connections, [true; 2]);
+        self.go_on(client, [true; 2]);
+        Ok(())
     }
 
     /// Does what can be done for a pair now, in the halves that are named.
-    fn go_on(&mut self, id: u64, which: [bool; 2]) {
-        let Some(pair) = self.pairs.get_mut(&id) else {
+    fn go_on(&mut self, client: Key, which: [bool; 2]) {
+        let Some(Who::Client(pair)) = self.set.get(client).map(|entry| entry.data) else {
             return;
         };
-        let server = &pair.ends[1].fd;
+        let keys = [client, pair.target];
+        let Some([(one, Who::Client(pair)), (other, _)]) = self.set.get_disjoint_mut(keys) else {
+            return;
+        };
+        let mut ends = [one, other];
+        let is_unix = self.target.is_unix();
+        let op = if is_unix {
+            Op::ConnectUnix
+        } else {
+            Op::Connect
+        };
         if pair.phase != Phase::Open {
             let answer = match pair.phase {
+                Phase::Idle => ends[1].connect(&self.target),
                 // Systems differ in how a failed attempt polls: ask the socket.
-                Phase::Connecting => finish_connect(server),
-                _ => connect(server, &self.target),
+                _ => ends[1].finish_connect(),
             };
-            let op = match self.target.address_family() {
-                AddressFamily::UNIX => Op::ConnectUnix,
-                _ => Op::Connect,
-            };
-            let outcome = answer.err().map(|errno| op.outcome(errno));
+            if let (Io::Err(errno), true) = (&answer, self.silence.has_passed()) {
+                eprintln!("proxy: cannot connect to {}: {errno}", self.name);
+                self.silence = Deadline::after(Duration::from_secs(1));
+            }
             match answer {
                 Io::Ready(()) => pair.phase = Phase::Open,
                 Io::WouldBlock => pair.phase = Phase::Connecting,
                 // Nothing was started and the socket may be used again, but it
                 // polls as ready at once: on a timer, then.
-                Io::Err(_) if outcome == Some(Outcome::BackOff) => {}
-                Io::Err(_) => return self.close(id, true),
+                Io::Err(errno)
+                    if pair.phase == Phase::Idle && op.outcome(errno) == Outcome::BackOff =>
+                {
+                    self.timers.insert((Deadline::after(PAUSE), client));
+                }
+                Io::Err(_) => {
+                    pair.is_reset = true;
+                    return self.close(client);
+                }
             }
         }
         if pair.phase == Phase::Open {
-            let mut failed = false;
             for way in (0..2).filter(|&way| which[way]) {
-                let (from, to) = (&pair.ends[way], &pair.ends[1 - way]);
-                let answer = pair.halves[way].pump(from, to, &mut self.shared, way);
-                self.shared.would_blocks += u64::from(answer.is_would_block());
-                failed |= answer.is_err();
+                pair.pump(way, &mut ends, &mut self.shared);
             }
-            if failed || pair.halves.iter().all(|half| half.over) {
-                return self.close(id, failed);
+            let is_over = pair.halves.iter().all(|half| half.is_over);
+            if is_over && !pair.is_reset || pair.end.is_some_and(Deadline::has_passed) {
+                return self.close(client);
+            }
+            let is_done = |half: &Half| half.is_over || half.is_refused;
+            if pair.end.is_none() && pair.halves.iter().all(is_done) {
+                let sent = pair.halves.iter().filter_map(|half| half.sent).max();
+                let end = sent.map_or(Duration::ZERO.into(), |sent| (sent + LINGER).into());
+                self.timers.insert((end, client));
+                pair.end = Some(end);
             }
         }
-        for (end, interest) in pair.interests().into_iter().enumerate() {
-            pair.ends[end].wait_for(&mut self.set, interest, Who::End(id, end));
-        }
-        if pair.is_stuck() {
-            self.again = self.again.min(Deadline::after(PAUSE));
+        for (end, interest) in ends.iter_mut().zip(pair.interests()) {
+            end.set_interest(interest);
         }
     }
 
-    fn close(&mut self, id: u64, reset: bool) {
-        let Some(pair) = self.pairs.remove(&id) else {
+    fn close(&mut self, client: Key) {
+        let Ok((client, Who::Client(pair))) = self.set.unregister(client) else {
             return;
         };
-        self.shared.unused.extend(pair.halves.map(|half| half.buf));
-        for mut end in pair.ends {
-            if reset {
-                // An end of file instead would make a whole message of half of one.
-                let _ = sockopt::set_socket_linger(&end.fd, Some(Duration::ZERO));
+        let server = self.set.unregister(pair.target).map(|(fd, _)| fd);
+        let bufs = pair.halves.map(|half| half.buf);
+        self.shared.unused.extend(bufs);
+        for fd in [Some(client), server.ok()].into_iter().flatten() {
+            if pair.is_reset {
+                let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
             }
-            end.wait_for(&mut self.set, Interest::empty(), Who::Signal);
         }
     }
 }
 
-fn listen(address: &str) -> Result<(OwnedFd, String)> {
-    if let Some(path) = address.strip_prefix("unix:") {
-        return Ok((UnixListener::bind(path)?.into(), address.into()));
-    }
-    let listener = TcpListener::bind(address)?;
-    let name = listener.local_addr()?.to_string();
-    Ok((listener.into(), name))
-}
-
-fn target(address: &str) -> Result<SocketAddrAny> {
-    if let Some(path) = address.strip_prefix("unix:") {
-        return Ok(SocketAddrUnix::new(path)?.as_any());
-    }
-    let address: SocketAddr = address.parse().map_err(Error::other)?;
-    Ok(address.as_any())
-}
-
-fn main() -> Result<()> {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [from, to] = &arguments[..] else {
-        return Err(Error::other("usage: proxy LISTEN TARGET"));
+fn listen(address: &str) -> io::Result<(OwnedFd, String)> {
+    let (listener, name): (OwnedFd, _) = match path_of(address)? {
+        Some(path) => (UnixListener::bind(path)?.into(), address.into()),
+        None => {
+            let listener = TcpListener::bind(address)?;
+            let name = listener.local_addr()?.to_string();
+            (listener.into(), name)
+        }
     };
-    let (listener, name) = listen(from)?;
     set_nonblocking(&listener, true)?;
     // More room than std asks for: who finds the queue full waits for a second.
     rustix::net::listen(&listener, 4096)?;
+    Ok((listener, name))
+}
+
+fn target(address: &str) -> io::Result<SocketAddrAny> {
+    if let Some(path) = path_of(address)? {
+        return Ok(SocketAddrUnix::new(path)?.as_any());
+    }
+    let first = address.to_socket_addrs()?.next();
+    Ok(first.ok_or(io::ErrorKind::NotFound)?.as_any())
+}
+
+fn path_of(address: &str) -> io::Result<Option<&str>> {
+    match address.strip_prefix("unix:") {
+        // The system would make up a name for it.
+        Some("") => Err(io::Error::other("the path is missing")),
+        path => Ok(path),
+    }
+}
+
+fn serve(from: &str, to: &str) -> Result<(), Box<dyn Error>> {
+    let target = target(to).map_err(|error| format!("cannot forward to {to}: {error}"))?;
+    let (listener, name) =
+        listen(from).map_err(|error| format!("cannot listen on {from}: {error}"))?;
     // The signal becomes a byte in a socket, and the byte wakes the wait.
     let (signal, raise) = UnixStream::pair()?;
     signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, raise)?;
+    let mut set = PollSet::new();
+    let listener = set.register(listener, Interest::READABLE, Who::Listener)?;
+    set.register(signal.into(), Interest::READABLE, Who::Signal(listener))?;
     let mut proxy = Proxy {
-        set: Set::new(),
-        pairs: HashMap::new(),
-        listener: Some(End::new(listener)),
-        target: target(to)?,
+        set,
+        name: to,
+        target,
         server: None,
-        again: Deadline::never(),
-        shared: Shared::default(),
+        timers: BTreeSet::new(),
+        silence: Deadline::after(Duration::ZERO),
+        shared: Shared {
+            spare: vec![0; BUFFER].into(),
+            ..Shared::default()
+        },
     };
-    proxy.shared.spare = vec![0; BUFFER].into();
-    proxy.watch_listener(Interest::READABLE);
-    End::new(signal.into()).wait_for(&mut proxy.set, Interest::READABLE, Who::Signal);
-    println!("{name}");
-    let longest_wait = proxy.run()?;
-    drop(from.strip_prefix("unix:").map(std::fs::remove_file));
+    writeln!(io::stdout(), "{name}")?;
+    proxy.run()?;
+    drop(path_of(from)?.map(std::fs::remove_file));
     let (shared, [sent, back]) = (&proxy.shared, proxy.shared.bytes);
-    println!(
+    writeln!(
+        io::stdout(),
         "{} connections, {sent} bytes to the target, {back} back, {} would-blocks, longest wait {:.1?}",
-        shared.connections, shared.would_blocks, longest_wait,
-    );
+        shared.connections,
+        shared.would_blocks,
+        shared.longest_wait,
+    )?;
     Ok(())
+}
+
+fn main() -> ExitCode {
+    let arguments: Result<Vec<_>, _> = (std::env::args_os().skip(1))
+        .map(|argument| argument.into_string())
+        .collect();
+    let arguments = arguments.unwrap_or_default();
+    let ended = match arguments.iter().map(|it| &**it).collect::<Vec<_>>()[..] {
+        ["-h" | "--help"] => writeln!(io::stdout(), "{HELP}").map_err(Into::into),
+        [from, to] if !from.starts_with('-') && !to.starts_with('-') => serve(from, to),
+        _ => Err("the arguments are to be LISTEN and TARGET: see --help".into()),
+    };
+    if let Err(error) = ended {
+        eprintln!("proxy: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

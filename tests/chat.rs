@@ -1,6 +1,8 @@
 //! The chat server of `examples/chat.rs`, as a process of its own, with clients that
 //! talk, dawdle, leave and vanish.
 
+#![cfg(feature = "std")]
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};

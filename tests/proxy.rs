@@ -1,16 +1,14 @@
 //! The proxy of the examples, under the faults that a network has. Each test runs
 //! the binary, with peers that the test itself plays.
 
-#![cfg(feature = "alloc")]
+#![cfg(feature = "std")]
 
 mod common;
 
-use std::env::{self, consts::EXE_SUFFIX};
 use std::fmt::Debug;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -24,14 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(100);
 
 // ---- the proxy ----
 
-/// Cargo builds the examples before it runs all the tests of a package, but not
-/// for `--test proxy` alone.
-fn binary() -> PathBuf {
-    let test = env::current_exe().expect("the test has a path");
-    let name = format!("examples/proxy{EXE_SUFFIX}");
-    let mut places = test.ancestors().map(|directory| directory.join(&name));
-    let built = places.find(|place| place.is_file());
-    built.expect("the proxy is not built: `cargo test`, or `cargo build --example proxy` first")
+fn command() -> Command {
+    common::command(common::example("proxy"))
 }
 
 struct Proxy {
@@ -47,17 +39,20 @@ struct Statistics {
     connections: u64,
     sent: u64,
     received: u64,
+    /// On its other output.
+    errors: String,
 }
 
 impl Proxy {
     fn new(target: impl ToString) -> Self {
-        Self::start(common::command(binary()).args(["127.0.0.1:0", &target.to_string()]))
+        Self::start(command().args(["127.0.0.1:0", &target.to_string()]))
     }
 
     fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the proxy starts");
         let mut out = BufReader::new(child.stdout.take().expect("it was asked for"));
@@ -100,9 +95,18 @@ impl Proxy {
             connections: next(),
             sent: next(),
             received: next(),
+            errors: self.errors(),
         };
         assert!(line.contains("would-blocks, longest wait "), "{line:?}");
         statistics
+    }
+
+    /// What it has said on its other output, after its end. It is less than a pipe holds.
+    fn errors(&mut self) -> String {
+        let mut text = String::new();
+        let mut stderr = self.child.stderr.take().expect("it was asked for");
+        stderr.read_to_string(&mut text).expect("its output");
+        text
     }
 
     /// What it prints from here to its end, which must be a good one.
@@ -120,6 +124,9 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() && self.child.stderr.is_some() {
+            eprintln!("the proxy said: {}", self.errors());
+        }
     }
 }
 
@@ -444,7 +451,18 @@ fn proxy_of_refusing_target_resets_and_goes_on() {
     listener.set_nonblocking(false).unwrap();
     echo_on(listener);
     assert_echoes(proxy.connect(), b"now");
-    assert_eq!(proxy.end().connections, 4);
+    let statistics = proxy.end();
+    assert_eq!(statistics.connections, 4);
+    // Once a second, however many are refused.
+    let refused = format!(
+        "proxy: cannot connect to {address}: {}\n",
+        Errno::CONNREFUSED
+    );
+    assert!(
+        statistics.errors.starts_with(&refused),
+        "{}",
+        statistics.errors
+    );
 }
 
 #[test]
@@ -463,7 +481,7 @@ fn proxy_of_unix_listener_and_target_passes_bytes() {
     let path = |name| directory.path().join(name);
     let named = |name| format!("unix:{}", path(name).display());
     let target = UnixListener::bind(path("target")).unwrap();
-    let proxy = Proxy::start(common::command(binary()).args([named("proxy"), named("target")]));
+    let proxy = Proxy::start(command().args([named("proxy"), named("target")]));
     assert_eq!(proxy.name, named("proxy"));
 
     let mut client = UnixStream::connect(path("proxy")).unwrap();
@@ -563,18 +581,23 @@ fn proxy_of_vanished_client_ends_the_rest() {
     proxy.end();
 }
 
-#[test]
-fn proxy_of_target_that_reads_no_more_passes_its_answer() {
+/// A proxy, a client of it, and the Unix socket that it is connected to.
+fn through_unix() -> (Proxy, TcpStream, UnixStream) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("target");
     let target = UnixListener::bind(&path).unwrap();
     let proxy = Proxy::new(format!("unix:{}", path.display()));
-    let mut client = proxy.connect();
+    let client = proxy.connect();
     common::wait_to_read(&target);
-    let (mut server, _) = target.accept().unwrap();
+    let (server, _) = target.accept().unwrap();
     server.set_nonblocking(false).unwrap();
     limited_unix(&server);
+    (proxy, client, server)
+}
 
+#[test]
+fn proxy_of_target_that_reads_no_more_passes_its_answer() {
+    let (proxy, mut client, mut server) = through_unix();
     // To send is EPIPE from now on. To receive is not.
     server.shutdown(Shutdown::Read).unwrap();
     client.write_all(b"too late").unwrap();
@@ -616,6 +639,100 @@ fn proxy_of_slow_reader_serves_fast_one() {
 
     assert_eq!(joined(receive_all(slow)), joined(slow_sent));
     assert_eq!(proxy.end().received, (SLOW + TOTAL) as u64);
+}
+
+/// A target that has heard enough: it answers, and closes with something unread, which
+/// is a reset. The client sends until it fails or all is sent, and then reads.
+#[test]
+fn proxy_of_target_that_answers_early_and_closes_passes_its_answer() {
+    const TIMES: usize = 200;
+    let (listener, address) = listener();
+    let proxy = Proxy::new(address);
+    let target = thread::spawn(move || {
+        for _ in 0..TIMES {
+            let mut socket = accept(&listener);
+            socket.read_exact(&mut [0; 1000]).expect("a request");
+            socket.write_all(b"413 Too Large").expect("it is taken");
+        }
+    });
+    let request = vec![b'x'; 4 << 20];
+    let answers = (0..TIMES).filter(|_| {
+        let mut client = proxy.connect();
+        let _fails_or_not = client.write_all(&request);
+        let mut answer = [0; 13];
+        client.read_exact(&mut answer).is_ok() && &answer == b"413 Too Large"
+    });
+    assert_eq!(answers.count(), TIMES);
+    joined(target);
+    proxy.end();
+}
+
+/// Half of an answer must not look like a whole one.
+#[test]
+fn proxy_of_target_that_is_cut_in_its_answer_resets_client() {
+    let (listener, address) = listener();
+    let proxy = Proxy::new(address);
+    for wait in [false, true] {
+        let mut client = proxy.connect();
+        let mut server = accept(&listener);
+        client.write_all(&[1; 100_000]).unwrap();
+        common::wait_to_read(&server);
+        server.write_all(b"half").unwrap();
+        if wait {
+            // The reset meets a proxy that has nothing to do.
+            let mut half = [0; 4];
+            client.read_exact(&mut half).unwrap();
+            assert_eq!(&half, b"half");
+        }
+        drop(server);
+        // And one that sends. If that fails, it has told of the reset.
+        let is_told = !wait && client.write_all(&vec![2; 4 << 20]).is_err();
+        let mut came = Vec::new();
+        let ended = client.read_to_end(&mut came);
+        if !is_told {
+            assert_reset(ended);
+        }
+        assert_eq!(came, if wait { &b""[..] } else { b"half" });
+    }
+    proxy.end();
+}
+
+/// Many send all that they have before they read. The target does not read it, is in no
+/// hurry with its answer, and ends it as one should.
+#[test]
+fn proxy_of_target_that_reads_no_more_lets_the_client_come_to_its_end() {
+    let (proxy, mut client, mut server) = through_unix();
+    server.shutdown(Shutdown::Read).unwrap();
+    client.write_all(&vec![1; 32 << 20]).expect("it is taken");
+    #[cfg(target_os = "linux")]
+    proxy.assert_rests();
+    let sent = thread::spawn(move || server.write_all(&vec![4; 8 << 20]));
+    let mut came = Vec::new();
+    client.read_to_end(&mut came).unwrap();
+    joined(sent).expect("the answer is taken");
+    assert!(came == vec![4; 8 << 20], "another text came");
+    drop(client);
+    assert_eq!(proxy.end().sent, 0);
+}
+
+/// It has all, and does not go: whoever is connected to nobody has its time.
+#[test]
+fn proxy_of_target_that_is_gone_lets_the_client_go() {
+    let (proxy, mut client, server) = through_unix();
+    client.write_all(b"anybody?").unwrap();
+    common::wait_to_read(&server);
+    drop(server);
+    assert_gone(&client);
+    // The end of file may have been passed on before the rest was refused.
+    let error = loop {
+        if let Err(error) = client.write_all(b"anybody?") {
+            break error;
+        }
+    };
+    let gone = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+    assert!(gone.contains(&error.kind()), "{error}");
+    drop(client);
+    proxy.end();
 }
 
 /// What a program sees of a target that comes and goes.
@@ -681,7 +798,7 @@ fn proxy_of_restarted_target_recovers_under_load() {
 fn proxy_without_descriptors_rests_and_recovers() {
     let command = format!(
         "ulimit -n 24; exec '{}' 127.0.0.1:0 {}",
-        binary().display(),
+        common::example("proxy").display(),
         echo()
     );
     let proxy = Proxy::start(Command::new("/bin/sh").args(["-c", &command]));
@@ -730,7 +847,7 @@ fn proxy_of_hung_up_peer_rests() {
     let path = directory.path().join("proxy");
     let (listener, address) = listener();
     let named = format!("unix:{}", path.display());
-    let proxy = Proxy::start(common::command(binary()).args([named, address.to_string()]));
+    let proxy = Proxy::start(command().args([named, address.to_string()]));
     let mut client = UnixStream::connect(&path).unwrap();
     client.write_all(b"going").unwrap();
     let mut server = accept(&listener);
@@ -801,4 +918,62 @@ fn proxy_of_500_connections_gives_everything_back() {
     assert_eq!(statistics.connections, connections);
     assert_eq!(statistics.sent, 1000 * connections);
     assert_eq!(statistics.received, 1000 * connections);
+}
+
+// ---- the command line ----
+
+/// What it prints on its two outputs, and whether it was content.
+#[track_caller]
+fn told(arguments: &[&str]) -> (String, String, bool) {
+    let mut command = command();
+    command.args(arguments).stdin(Stdio::null());
+    let output = common::within_deadline(move || command.output()).unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let success = output.status.success();
+    (text(output.stdout), text(output.stderr), success)
+}
+
+#[test]
+fn help_is_told_and_is_no_error() {
+    for option in ["--help", "-h"] {
+        let (out, err, success) = told(&[option]);
+        assert!(out.starts_with("usage: proxy LISTEN TARGET\n"), "{out}");
+        assert!(out.contains("unix:/path") && out.contains("SIGTERM"));
+        assert!(err.is_empty() && success, "{err}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_an_error_in_one_sentence() {
+    let sentence = "proxy: the arguments are to be LISTEN and TARGET: see --help\n";
+    let one = "127.0.0.1:0";
+    for arguments in [&[][..], &[one], &[one, one, one], &["--fast", one]] {
+        let (out, err, success) = told(arguments);
+        assert_eq!((&*out, &*err, success), ("", sentence, false));
+    }
+}
+
+#[test]
+fn address_that_is_none_or_is_taken_is_an_error_in_one_sentence() {
+    let directory = tempfile::tempdir().unwrap();
+    let long = format!("unix:{}/{}", directory.path().display(), "x".repeat(200));
+    let (taken, address) = bound_tcp();
+    rustix::net::listen(&taken, 1).unwrap();
+    let address = address.to_string();
+    let one = "127.0.0.1:0";
+    for (from, to, wrong) in [
+        ("unix:", one, "listen on unix:: the path is missing"),
+        (one, "unix:", "forward to unix:: the path is missing"),
+        (&long, one, &format!("listen on {long}: ")),
+        (one, &long, &format!("forward to {long}: ")),
+        ("nowhere", one, "listen on nowhere: "),
+        (one, "nowhere", "forward to nowhere: "),
+        (&address, one, &format!("listen on {address}: ")),
+    ] {
+        let (out, err, success) = told(&[from, to]);
+        let begins = format!("proxy: cannot {wrong}");
+        assert!(err.starts_with(&begins), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(!err.contains('{') && out.is_empty() && !success, "{err}");
+    }
 }
