@@ -13,10 +13,12 @@
 //! - **With 1023 clients, or no descriptor left**, newcomers wait in the kernel's queue.
 //! - **At SIGTERM** it stops listening, gives everybody what waits for them, and ends.
 
-use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
-use std::{env, error::Error, net::TcpListener, process::ExitCode, time::Duration};
+mod common;
 
+use std::io::{self, Write};
+use std::{net::TcpListener, process::ExitCode, time::Duration};
+
+use common::Ended;
 use rustix::net::{Shutdown, shutdown};
 use wouldblock::{At, Deadline, Interest, Io, Key, OwnedFd, PollSet, RecvFlags, SendFlags};
 
@@ -66,37 +68,26 @@ struct Client {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(|it| it.to_string_lossy()).collect();
-    let ended = match arguments.iter().map(|it| &**it).collect::<Vec<_>>()[..] {
-        ["-h" | "--help"] => writeln!(io::stdout(), "{HELP}").map_err(Into::into),
-        [] => serve("127.0.0.1:0"),
-        [address] if !address.starts_with('-') => serve(address),
-        _ => Err(format!("cannot make sense of `{}`: see --help", arguments.join(" ")).into()),
-    };
-    if let Err(error) = ended {
-        eprintln!("chat: {error}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    common::run("chat", HELP, |arguments| match arguments {
+        [] => Some(serve("127.0.0.1:0")),
+        [address] => Some(serve(address)),
+        _ => None,
+    })
 }
 
-fn serve(address: &str) -> Result<(), Box<dyn Error>> {
+fn serve(address: &str) -> Ended {
     let listener = TcpListener::bind(address)
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     // What made it ready may have gone when it is asked, and it must not wait then.
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    // The signal becomes a byte in a socket, and that ends the wait.
-    let (signal, raise) = UnixStream::pair()?;
-    signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, raise)?;
     let mut room = Room {
         set: PollSet::new(),
         is_crowded: false,
         is_closing: false,
     };
     (room.set).register(listener.into(), Interest::READABLE, Who::Listener)?;
-    (room.set).register(signal.into(), Interest::READABLE, Who::Signal)?;
+    (room.set).register(common::sigterm()?.into(), Interest::READABLE, Who::Signal)?;
     writeln!(io::stdout(), "{address}")?;
     eprintln!("talk to it with: nc {} {}", address.ip(), address.port());
     loop {
@@ -159,7 +150,7 @@ impl Room {
         wake
     }
 
-    fn serve_ready(&mut self) -> Result<(), Box<dyn Error>> {
+    fn serve_ready(&mut self) -> Ended {
         while let Some((key, readiness)) = self.set.next_ready() {
             match self.set.get_mut(key) {
                 Some((_, Who::Signal)) => self.is_closing = true,

@@ -13,14 +13,16 @@
 //!   message of half of one. But a reset destroys what is under way, and so does closing a
 //!   socket with something unread in it; so what was passed on has half a second to arrive.
 
+mod common;
+
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::io::{self, Write};
 use std::net::{TcpListener, ToSocketAddrs};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use common::Ended;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{Shutdown, SocketAddrAny, SocketAddrUnix, SocketType, shutdown, sockopt};
 use wouldblock::{
@@ -408,13 +410,11 @@ fn path_of(address: &str) -> io::Result<Option<&str>> {
     }
 }
 
-fn serve(from: &str, to: &str) -> Result<(), Box<dyn Error>> {
+fn serve(from: &str, to: &str) -> Ended {
     let target = target(to).map_err(|error| format!("cannot forward to {to}: {error}"))?;
     let (listener, name) =
         listen(from).map_err(|error| format!("cannot listen on {from}: {error}"))?;
-    // The signal becomes a byte in a socket, and the byte wakes the wait.
-    let (signal, raise) = UnixStream::pair()?;
-    signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, raise)?;
+    let signal = common::sigterm()?;
     let mut set = PollSet::new();
     let listener = set.register(listener, Interest::READABLE, Who::Listener)?;
     set.register(signal.into(), Interest::READABLE, Who::Signal(listener))?;
@@ -445,18 +445,8 @@ fn serve(from: &str, to: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    let arguments: Result<Vec<_>, _> = (std::env::args_os().skip(1))
-        .map(|argument| argument.into_string())
-        .collect();
-    let arguments = arguments.unwrap_or_default();
-    let ended = match arguments.iter().map(|it| &**it).collect::<Vec<_>>()[..] {
-        ["-h" | "--help"] => writeln!(io::stdout(), "{HELP}").map_err(Into::into),
-        [from, to] if !from.starts_with('-') && !to.starts_with('-') => serve(from, to),
-        _ => Err("the arguments are to be LISTEN and TARGET: see --help".into()),
-    };
-    if let Err(error) = ended {
-        eprintln!("proxy: {error}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    common::run("proxy", HELP, |arguments| match arguments {
+        [from, to] => Some(serve(from, to)),
+        _ => None,
+    })
 }

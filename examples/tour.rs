@@ -5,21 +5,32 @@
 //! burn a processor. Here it is the value `Io::WouldBlock`, and its operation
 //! knows what to wait for. Each line is a call, its answer here, and the next step.
 
+mod common;
+
 use core::{fmt::Debug, time::Duration};
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
-use std::{env, fs, process, thread, time::Instant};
+use std::{env, fs, process, process::ExitCode, thread, time::Instant};
 
 use rustix::net::sockopt;
 use wouldblock::{AsFd, Interest, Io, Op, Outcome, RecvFlags, SendFlags, SocketAddrUnix};
-use wouldblock::{pipe, poll, read, ready, recv, send, send_to, set_nonblocking, write};
+use wouldblock::{pipe, poll, read, ready, recv, send, send_to, set_nonblocking, until, write};
 
 /// Longer than any wait here takes: a mistake ends the tour and cannot hang it.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-fn main() -> io::Result<()> {
-    story(&mut io::stdout().lock())
+const HELP: &str = "\
+usage: tour
+
+Tells what it means that a call would block, by making such calls: prints each call, what
+came back, and what to do next.";
+
+fn main() -> ExitCode {
+    common::run("tour", HELP, |arguments| {
+        let told = || story(&mut io::stdout().lock()).map_err(Into::into);
+        arguments.is_empty().then(told)
+    })
 }
 
 pub(crate) fn story(out: &mut impl Write) -> io::Result<()> {
@@ -73,8 +84,15 @@ pub(crate) fn story(out: &mut impl Write) -> io::Result<()> {
 
     writeln!(out, "\n8. A peer that answers after 300 ms")?;
     // The cure: sleep in the kernel. The spinning loop has its answer no sooner.
-    until_answered(out, "recv(tcp), then poll(tcp)", wait)?;
-    until_answered(out, "recv(tcp), then again", |_| Io::Ready(0))
+    answered_late(out, "recv(tcp), then poll(tcp)", |tcp| again(tcp, wait))?;
+    answered_late(out, "recv(tcp), then again", |tcp| {
+        again(tcp, |_| Io::Ready(0))
+    })?;
+    // The same cure in one call, with a deadline.
+    answered_late(out, "until(tcp, 10 s).recv()", |tcp| {
+        let answer = until(tcp, DEADLINE).recv(&mut [0; 64], RecvFlags::empty());
+        (1, answer)
+    })
 }
 
 fn full_queue(out: &mut impl Write) -> io::Result<()> {
@@ -99,24 +117,36 @@ fn full_queue(out: &mut impl Write) -> io::Result<()> {
     told_of_room(out, "ready(sender, WRITABLE)", &senders[turn])
 }
 
-fn until_answered(out: &mut impl Write, what: &str, idle: fn(&TcpStream) -> Io) -> io::Result<()> {
+/// Has an answer received, by a number of calls, and tells what it cost.
+fn answered_late(
+    out: &mut impl Write,
+    what: &str,
+    receive: impl FnOnce(&TcpStream) -> (usize, Io),
+) -> io::Result<()> {
     let (tcp, peer) = connected()?;
     let begun = Instant::now();
     thread::spawn(move || {
         thread::sleep(Duration::from_millis(300));
         send(&peer, b"answer", SendFlags::empty())
     });
-    let (mut calls, cpu_begun) = (1, cpu_ms());
-    let mut answer = recv(&tcp, &mut [0; 64], RecvFlags::empty());
-    while answer.is_would_block() && begun.elapsed() < DEADLINE {
-        idle(&tcp).into_result()?;
-        answer = recv(&tcp, &mut [0; 64], RecvFlags::empty());
-        calls += 1;
-    }
+    let cpu_begun = cpu_ms();
+    let (calls, answer) = receive(&tcp);
     let (cpu, passed) = (cpu_ms() - cpu_begun, begun.elapsed().as_secs_f64() * 1e3);
     let percent = 100.0 * cpu / passed;
     let cost = format!("{calls} calls, {passed:.1} ms, {cpu:.3} ms of CPU time: {percent:.2} %");
     row(out, what, &came_back(answer), &cost)
+}
+
+/// Receives, for as long as it would block.
+fn again(tcp: &TcpStream, meanwhile: fn(&TcpStream) -> Io) -> (usize, Io) {
+    let (mut calls, end) = (0, Instant::now() + DEADLINE);
+    loop {
+        calls += 1;
+        let answer = recv(tcp, &mut [0; 64], RecvFlags::empty());
+        if !answer.is_would_block() || Instant::now() > end || meanwhile(tcp).is_err() {
+            return (calls, answer);
+        }
+    }
 }
 
 /// What an answer says to do next.

@@ -8,8 +8,11 @@
 //! and other devices are `Readiness::INVALID` at once (POLLNVAL; `until(…).ready`
 //! says EBADF). Let a thread read such a one in blocking mode, and then wake.
 
-use std::{sync::Arc, sync::mpsc, thread};
-use wouldblock::{Deadline, Errno, Interest, Io, OwnedFd, pipe, read, until, write};
+mod common;
+
+use std::io::{self, Write};
+use std::{process::ExitCode, sync::Arc, sync::mpsc, thread};
+use wouldblock::{Deadline, Errno, Io, OwnedFd, Retry, pipe, read, until, write};
 
 /// The end that wakes, for any number of threads.
 #[derive(Clone)]
@@ -41,28 +44,37 @@ impl Sleeper {
     /// Waits for a wake, and makes one of all that have come by now. Look for the
     /// news after it returns: what is put in its place later wakes again.
     pub(crate) fn sleep(&self, deadline: Deadline) -> Io<()> {
-        let ready = until(&self.0, deadline).ready(Interest::READABLE);
-        ready.and_then(|_| self.drain())
-    }
-
-    /// Empties the pipe: what is left in it would end every later wait at once.
-    fn drain(&self) -> Io<()> {
-        let mut woken = false;
-        loop {
-            match read(&self.0, &mut [0; 512]) {
-                Io::Ready(1..) => woken = true,
-                Io::WouldBlock => return Io::Ready(()),
-                // No waker is left, and waiting for one would spin. The last one may
-                // have woken before it went.
-                Io::Ready(_) if woken => return Io::Ready(()),
-                Io::Ready(_) => return Io::Err(Errno::PIPE),
-                Io::Err(errno) => return Io::Err(errno),
+        until(&self.0, deadline).retry(Retry::Read, |pipe| {
+            let mut woken = false;
+            // Until it is empty: what is left would end every later wait at once.
+            loop {
+                match read(pipe, &mut [0; 512]) {
+                    Io::Ready(1..) => woken = true,
+                    // The last waker may have woken before it went.
+                    Io::Ready(_) | Io::WouldBlock if woken => return Io::Ready(()),
+                    // No waker is left.
+                    Io::Ready(_) => return Io::Err(Errno::PIPE),
+                    Io::WouldBlock => return Io::WouldBlock,
+                    Io::Err(errno) => return Io::Err(errno),
+                }
             }
-        }
+        })
     }
 }
 
-fn main() -> Result<(), Errno> {
+const HELP: &str = "\
+usage: wake
+
+Four threads send 10 000 messages each and wake a fifth, which sleeps in between.
+Prints how many it saw, and how often it was woken.";
+
+fn main() -> ExitCode {
+    common::run("wake", HELP, |arguments| {
+        arguments.is_empty().then(count_wakes)
+    })
+}
+
+fn count_wakes() -> common::Ended {
     let (waker, sleeper) = wake_pair()?;
     let (sender, news) = mpsc::channel();
     for _ in 0..4 {
@@ -75,6 +87,6 @@ fn main() -> Result<(), Errno> {
         wakes += 1;
         seen += news.try_iter().count();
     }
-    println!("{seen} messages, woken {wakes} times");
+    writeln!(io::stdout(), "{seen} messages, woken {wakes} times")?;
     Ok(())
 }

@@ -900,7 +900,7 @@ fn unknown_argument_is_an_error_in_one_sentence() {
     for arguments in [&["--verbose"][..], &["127.0.0.1:0", "more"]] {
         let (out, err, success) = told(arguments);
         let sentence = format!(
-            "chat: cannot make sense of `{}`: see --help\n",
+            "chat: cannot make sense of `{}`: see chat --help\n",
             arguments.join(" ")
         );
         assert_eq!((&*out, err, success), ("", sentence, false));

@@ -945,11 +945,14 @@ fn help_is_told_and_is_no_error() {
 
 #[test]
 fn wrong_arguments_are_an_error_in_one_sentence() {
-    let sentence = "proxy: the arguments are to be LISTEN and TARGET: see --help\n";
     let one = "127.0.0.1:0";
-    for arguments in [&[][..], &[one], &[one, one, one], &["--fast", one]] {
+    let missing = "proxy: the arguments are missing: see proxy --help\n";
+    assert_eq!(told(&[]), (String::new(), missing.into(), false));
+    for arguments in [&[one][..], &[one, one, one], &["--fast", one]] {
         let (out, err, success) = told(arguments);
-        assert_eq!((&*out, &*err, success), ("", sentence, false));
+        let given = arguments.join(" ");
+        let sentence = format!("proxy: cannot make sense of `{given}`: see proxy --help\n");
+        assert_eq!((&*out, err, success), ("", sentence, false));
     }
 }
 

@@ -237,6 +237,17 @@ fn poll_for_late_peer_waits_without_cpu_time() {
 }
 
 #[test]
+fn until_for_late_peer_is_one_call_without_cpu_time() {
+    let (calls, passed, cpu) = cost("until(tcp, 10 s).recv()");
+    assert_eq!(calls, 1);
+    assert!(passed >= 300.0, "{passed} ms");
+    assert!(
+        cpu.is_nan() || cpu < 3.0,
+        "{cpu} ms of CPU time are 1 % or more of 300 ms"
+    );
+}
+
+#[test]
 fn recv_for_late_peer_spins_without_poll() {
     let (calls, passed, cpu) = cost("recv(tcp), then again");
     assert!(calls > 1000, "{calls} calls");
@@ -271,6 +282,21 @@ fn story_into_full_output_is_an_error() {
     // Ends before step 7, so that two runs do not bind one name.
     let mut room = [0; 400];
     assert!(tour::story(&mut room.as_mut_slice()).is_err());
+}
+
+#[test]
+fn tour_with_arguments_tells_how_it_is_called() {
+    let run = |argument: &str| {
+        let mut command = common::command(common::example("tour"));
+        command.arg(argument).output().expect("the tour starts")
+    };
+    let help = run("--help");
+    assert!(help.status.success() && help.stdout.starts_with(b"usage: tour\n"));
+    let wrong = run("france");
+    let errors = String::from_utf8_lossy(&wrong.stderr);
+    assert!(!wrong.status.success() && wrong.stdout.is_empty());
+    let sentence = "tour: cannot make sense of `france`: see tour --help\n";
+    assert_eq!(errors, sentence);
 }
 
 #[test]

@@ -93,3 +93,17 @@ fn wake_binary_sees_every_message() {
     let said = String::from_utf8(ran.stdout).unwrap();
     assert!(said.starts_with("40000 messages, woken "), "{said}");
 }
+
+#[test]
+fn wake_binary_with_arguments_tells_how_it_is_called() {
+    let run = |argument: &str| {
+        let mut command = common::command(example("wake"));
+        command.arg(argument).output().unwrap()
+    };
+    let help = run("--help");
+    assert!(help.status.success() && help.stdout.starts_with(b"usage: wake\n"));
+    let wrong = run("up");
+    let errors = String::from_utf8(wrong.stderr).unwrap();
+    assert!(!wrong.status.success() && wrong.stdout.is_empty());
+    assert_eq!(errors, "wake: cannot make sense of `up`: see wake --help\n");
+}
