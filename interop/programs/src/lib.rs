@@ -1,0 +1,5 @@
+//! Programs on `wouldblock` with crates as they are on the registry; README.md says
+//! what each of them shows.
+
+pub mod tls;
+pub mod tls_server;

@@ -1,0 +1,6 @@
+//! Every program, with a deadline on every wait, its bytes compared, and the processor
+//! time that it takes while nothing happens.
+
+mod common;
+mod tls;
+mod tls_server;
