@@ -3,3 +3,4 @@
 
 pub mod tls;
 pub mod tls_server;
+pub mod websocket;

@@ -4,3 +4,4 @@
 mod common;
 mod tls;
 mod tls_server;
+mod websocket;
