@@ -4,3 +4,4 @@
 pub mod tls;
 pub mod tls_server;
 pub mod websocket;
+pub mod x11;

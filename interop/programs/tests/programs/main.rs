@@ -5,3 +5,4 @@ mod common;
 mod tls;
 mod tls_server;
 mod websocket;
+mod x11;
