@@ -2,6 +2,7 @@
 //! time that it takes while nothing happens.
 
 mod common;
+mod netlink;
 mod tls;
 mod tls_server;
 mod websocket;
