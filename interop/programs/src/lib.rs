@@ -3,6 +3,7 @@
 
 pub mod netlink;
 pub mod rtnetlink;
+pub mod serial;
 pub mod tls;
 pub mod tls_server;
 pub mod websocket;

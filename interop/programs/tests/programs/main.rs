@@ -3,6 +3,7 @@
 
 mod common;
 mod netlink;
+mod serial;
 mod tls;
 mod tls_server;
 mod websocket;
