@@ -22,16 +22,45 @@ impl Drop for Server {
 
 impl Server {
     fn start(program: &str) -> Self {
-        let mut child = Command::new(program)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::run(&mut Command::new(program))
+    }
+
+    /// One that soon has no descriptor left.
+    fn start_short_of_descriptors(program: &str) -> Self {
+        let script = "ulimit -n 32 && exec \"$0\"";
+        Self::run(Command::new("sh").args(["-c", script, program]))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
         let address = line.trim().parse().unwrap();
         Self { child, address }
+    }
+
+    /// Fails if the server is busy while nothing happens. Only Linux can be asked.
+    fn assert_idle(&self) {
+        let before = self.processor_time();
+        std::thread::sleep(Duration::from_millis(500));
+        if let (Some(before), Some(after)) = (before, self.processor_time()) {
+            let hundredths = after - before;
+            assert!(
+                hundredths < 8,
+                "busy for {hundredths} hundredths of a second"
+            );
+        }
+    }
+
+    /// In hundredths of a second.
+    fn processor_time(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_whitespace().skip(11);
+        let mut next = || fields.next()?.parse::<u64>().ok();
+        Some(next()? + next()?)
     }
 
     fn connect(&self) -> TcpStream {
@@ -114,8 +143,30 @@ fn conversations(program: &str) {
     let server = Server::start(program);
     half_close(&server);
     many(&server);
+    server.assert_idle();
     back_pressure(&server);
     half_close(&server);
+    short_of_descriptors(&Server::start_short_of_descriptors(program));
+}
+
+/// Who finds no descriptor stays in the queue, at no cost, until there is one.
+fn short_of_descriptors(server: &Server) {
+    let mut streams: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    let echo = |stream: &mut TcpStream| {
+        let mut back = [0; 4];
+        stream.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"ping");
+    };
+    for stream in &mut streams {
+        stream.write_all(b"ping").unwrap();
+    }
+    echo(&mut streams[0]);
+    server.assert_idle();
+    let late = streams.split_off(20);
+    drop(streams);
+    for mut stream in late {
+        echo(&mut stream);
+    }
 }
 
 #[test]
@@ -141,4 +192,14 @@ fn echo_on_mio_holds_every_conversation() {
 #[test]
 fn echo_on_polling_holds_every_conversation() {
     conversations(env!("CARGO_BIN_EXE_echo-polling"));
+}
+
+#[test]
+fn echo_on_calloop_holds_every_conversation() {
+    conversations(env!("CARGO_BIN_EXE_echo-calloop"));
+}
+
+#[test]
+fn echo_on_smol_holds_every_conversation() {
+    conversations(env!("CARGO_BIN_EXE_echo-smol"));
 }
