@@ -8,6 +8,7 @@ mod common;
 use std::io::{
     self, BufRead, BufReader, BufWriter, ErrorKind, IoSlice, IoSliceMut, Read, Write, copy, sink,
 };
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
@@ -51,8 +52,8 @@ fn read_through_std_that_would_block_has_that_kind() {
     let mut ours = ours.into_std_io();
     let error = ours.read(&mut [0; 8]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
-    let number = ours.get_ref().as_raw_fd();
-    assert_eq!(ours.into_inner().as_raw_fd(), number);
+    let number = ours.get_ref().as_fd().as_raw_fd();
+    assert_eq!(ours.into_inner().as_fd().as_raw_fd(), number);
 }
 
 #[test]
@@ -253,8 +254,8 @@ fn read_until_goes_on_after_a_deadline_and_loses_nothing() {
 #[test]
 fn until_std_io_gives_the_descriptor_back() {
     let (ours, _theirs) = pair();
-    let number = ours.as_raw_fd();
+    let number = ours.as_fd().as_raw_fd();
     let io = until(ours, Deadline::never()).std_io();
-    assert_eq!(io.get_ref().as_raw_fd(), number);
-    assert_eq!(io.into_inner().as_raw_fd(), number);
+    assert_eq!(io.get_ref().as_fd().as_raw_fd(), number);
+    assert_eq!(io.into_inner().as_fd().as_raw_fd(), number);
 }
