@@ -42,6 +42,51 @@ use crate::platform::{HOST, Platform};
 ///
 /// # A loop that neither spins nor gives up
 ///
+/// In a [`PollSet`](crate::PollSet) it is three lines, when the listener is handed out.
+/// `At` answers only an error of the listener as `Err`, so a lack of descriptors does
+/// not end a server:
+///
+/// ```
+/// # use wouldblock::{Interest, Io, OwnedFd, PollSet};
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # listener.set_nonblocking(true)?;
+/// # let _client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let mut set: PollSet<OwnedFd, &str> = PollSet::new();
+/// # set.register(listener.into(), Interest::READABLE, "the listener")?;
+/// # set.select(None).into_io_result()?;
+/// while let Some((key, _)) = set.next_ready() {
+/// #   let Some((mut at, _)) = set.get_mut(key) else { continue };
+///     // … it is the listener:
+///     match at.accept() {
+///         Io::Ready(fd) => drop(set.register(fd, Interest::READABLE, "a client")?),
+///         Io::WouldBlock => {} // if descriptors are short, the set tries again after a rest
+///         Io::Err(errno) => return Err(errno.into()),
+///     }
+/// }
+/// # assert_eq!(set.len(), 2);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Where nothing else is waited for, [`until()`](crate::until()) waits, and rests, too:
+///
+/// ```
+/// use wouldblock::until;
+/// # use wouldblock::OwnedFd;
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # listener.set_nonblocking(true)?;
+/// # let _client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # fn serve(_: OwnedFd) {}
+///
+/// // `None` is no deadline, so it is never would-block.
+/// while let Some(fd) = until(&listener, None).accept().into_result()? {
+///     serve(fd);
+/// #   break;
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// By hand:
+///
 /// ```
 /// use std::time::Duration;
 /// use wouldblock::{Interest, Io, Op, Outcome, accept, poll};
@@ -215,16 +260,32 @@ fn accept_by<T>(
 ///
 /// # Examples
 ///
+/// [`Until::connect`](crate::Until::connect) does all of it within a time:
+///
 /// ```
 /// use std::time::Duration;
-/// use wouldblock::{AddressFamily, Io, Op, SocketType, connect, finish_connect, poll, socket};
+/// use wouldblock::{AddressFamily, Io, SocketType, socket, until};
 ///
 /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 /// let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+/// let answer = until(&fd, Duration::from_secs(10)).connect(&listener.local_addr()?);
+/// assert_eq!(answer, Io::Ready(()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// By hand, with whatever waits:
+///
+/// ```
+/// use std::time::Duration;
+/// use wouldblock::{AddressFamily, Deadline, Interest, Io, SocketType};
+/// use wouldblock::{connect, finish_connect, socket, until};
+///
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+/// let deadline = Deadline::after(Duration::from_secs(10));
 /// let mut answer = connect(&fd, &listener.local_addr()?);
 /// while answer.is_would_block() {
-///     let mut fds = [Op::Connect.interest().on(&fd)];
-///     poll(&mut fds, Some(Duration::from_secs(10))).into_result()?;
+///     until(&fd, deadline).ready(Interest::WRITABLE).or_timed_out()?;
 ///     answer = finish_connect(&fd);
 /// }
 /// assert_eq!(answer, Io::Ready(()));

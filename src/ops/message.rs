@@ -109,14 +109,52 @@ pub fn recv_from<Fd: Descriptor>(
 ///
 /// # Examples
 ///
-/// ```
-/// use wouldblock::{AddressFamily, Io, SendFlags, SocketType, send_to, socket};
-/// use std::net::UdpSocket;
+/// A question, and its answer within a time:
 ///
-/// let theirs = UdpSocket::bind("127.0.0.1:0")?;
-/// let ours = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-/// let sent = send_to(&ours, b"hello", SendFlags::empty(), &theirs.local_addr()?);
-/// assert_eq!(sent, Io::Ready(5));
+/// ```
+/// use std::net::UdpSocket;
+/// use std::time::Duration;
+/// use wouldblock::{Deadline, Io, NonBlocking, RecvFlags, SendFlags};
+/// # let theirs = UdpSocket::bind("127.0.0.1:0")?;
+/// # let server = theirs.local_addr()?;
+/// # std::thread::spawn(move || {
+/// #     let mut buf = [0; 8];
+/// #     let (_, client) = theirs.recv_from(&mut buf).unwrap();
+/// #     theirs.send_to(b"!", client).unwrap();
+/// # });
+///
+/// let ours = NonBlocking::new(UdpSocket::bind("127.0.0.1:0")?)?;
+/// let in_time = ours.until(Deadline::after(Duration::from_secs(10)));
+/// assert_eq!(in_time.send_to(b"?", SendFlags::empty(), &server), Io::Ready(1));
+/// let mut buf = [0; 512];
+/// // `ErrorKind::TimedOut`, if none comes: a datagram may get lost, so ask again.
+/// let (n, _sender) = in_time.recv_from(&mut buf, RecvFlags::empty()).or_timed_out()?;
+/// assert_eq!(&buf[..n], b"!");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Of the end of a full `AF_UNIX` queue no event tells, so [`until()`](crate::until())
+/// rests and tries again:
+///
+/// ```
+/// use std::os::unix::net::UnixDatagram;
+/// use std::time::Duration;
+/// use wouldblock::{Io, NonBlocking, SendFlags, SocketAddrUnix};
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("queue");
+/// # let queue = UnixDatagram::bind(&path)?;
+/// # let reader = std::thread::spawn(move || {
+/// #     (0..100).all(|n| queue.recv(&mut [0; 8]).is_ok_and(|read| (n, read) != (0, 0)))
+/// # });
+///
+/// let name = SocketAddrUnix::new(&path)?;
+/// let ours = NonBlocking::new(UnixDatagram::unbound()?)?;
+/// // More than the queue holds.
+/// for _ in 0..100 {
+///     let in_time = ours.until(Duration::from_secs(10));
+///     assert_eq!(in_time.send_to(b"!", SendFlags::empty(), &name), Io::Ready(1));
+/// }
+/// # assert!(reader.join().unwrap());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
