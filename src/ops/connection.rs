@@ -298,7 +298,7 @@ fn accept_by<T>(
 /// [Linux](https://man7.org/linux/man-pages/man2/connect.2.html)
 #[doc(alias = "EINPROGRESS")]
 #[inline]
-pub fn connect<Fd: Descriptor>(fd: Fd, address: &impl Address) -> Io<()> {
+pub fn connect<Fd: Descriptor>(fd: Fd, address: &(impl Address + ?Sized)) -> Io<()> {
     let fd = fd.as_fd();
     let op = if address.is_unix() {
         Op::ConnectUnix

@@ -30,13 +30,8 @@ use rustix::fd::{AsFd, BorrowedFd};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as a file descriptor",
-    label = "expected a descriptor, or a reference to one"
-)]
-#[cfg_attr(
-    feature = "std",
-    diagnostic::on_unimplemented(
-        note = "for a plain number there is `BorrowedFd::borrow_raw`, where you say that it stays open"
-    )
+    label = "expected a descriptor, or a reference to one",
+    note = "for a plain number there is `BorrowedFd::borrow_raw`, where you say that it stays open"
 )]
 #[cfg_attr(
     not(feature = "std"),
@@ -55,13 +50,21 @@ impl<T: AsFd + ?Sized> Descriptor for T {}
 /// [`Descriptor`], or a [`BorrowedFd`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be borrowed for an entry of `poll`",
-    label = "expected a reference to a descriptor, or a `BorrowedFd`"
+    label = "expected a reference to a descriptor, or a `BorrowedFd`",
+    note = "for a plain number there is `BorrowedFd::borrow_raw`, where you say that it stays open"
+)]
+#[cfg_attr(
+    not(feature = "std"),
+    diagnostic::on_unimplemented(
+        note = "std's sockets, pipes and files can be used with the feature `std` of `wouldblock`"
+    )
 )]
 pub trait BorrowDescriptor<'fd> {
     #[doc(hidden)]
     fn borrow_fd(self) -> BorrowedFd<'fd>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<'fd, T: Descriptor + ?Sized> BorrowDescriptor<'fd> for &'fd T {
     #[inline]
     fn borrow_fd(self) -> BorrowedFd<'fd> {

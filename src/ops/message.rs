@@ -163,7 +163,12 @@ pub fn recv_from<Fd: Descriptor>(
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/sendto.html)
 #[doc(alias = "sendto")]
 #[inline]
-pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
+pub fn send_to<Fd: Descriptor>(
+    fd: Fd,
+    buf: &[u8],
+    flags: SendFlags,
+    address: &(impl Address + ?Sized),
+) -> Io {
     let fd = fd.as_fd();
     let buf = clamp(buf, HOST);
     let op = op_to(address);
@@ -174,7 +179,7 @@ pub fn send_to<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags, address: &i
 }
 
 #[inline]
-pub(crate) fn op_to(address: &impl Address) -> Op {
+pub(crate) fn op_to(address: &(impl Address + ?Sized)) -> Op {
     if address.fills_its_receiver() {
         Op::SendToUnix
     } else {

@@ -2,12 +2,13 @@
 
 #![deny(unused_must_use)]
 
-use wouldblock::{Interest, ModeGuard, OwnedFd, SendFlags, ready, send};
+use wouldblock::{Deadline, Interest, ModeGuard, OwnedFd, SendFlags, send, until};
 
 fn main() {
     let (one, other): (OwnedFd, OwnedFd) = wouldblock::pipe().unwrap();
     send(&one, b"hello", SendFlags::empty());
     Interest::READABLE.on(&one);
-    ready(&one, Interest::READABLE).ready().unwrap();
+    send(&one, b"hello", SendFlags::empty()).is_ready();
+    until(&one, Deadline::never());
     ModeGuard::new(&other, false).unwrap();
 }

@@ -1,5 +1,5 @@
-//! The three answers: a `match` that forgets one, the `?` that knows none of them,
-//! and an answer made from an errno without the operation that says what it means.
+//! The three answers: a `match` that forgets one, and an answer made from an errno
+//! without the operation that says what it means.
 
 use wouldblock::{Errno, Io, read};
 
@@ -10,15 +10,10 @@ fn forgotten(fd: wouldblock::BorrowedFd<'_>) -> usize {
     }
 }
 
-fn question_mark(fd: wouldblock::BorrowedFd<'_>) -> Result<usize, Errno> {
-    let n = read(fd, &mut [0; 64])?;
-    Ok(n)
-}
-
 fn from_errno(result: Result<usize, Errno>) -> Io {
     result.into()
 }
 
 fn main() {
-    let _ = (forgotten, question_mark, from_errno);
+    let _ = (forgotten, from_errno);
 }
