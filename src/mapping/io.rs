@@ -223,24 +223,28 @@ impl<T> Io<T> {
 
     /// Whether the call succeeded.
     #[inline]
+    #[must_use = "a call that would block did nothing"]
     pub const fn is_ready(&self) -> bool {
         matches!(self, Self::Ready(_))
     }
 
     /// Whether the call would have blocked.
     #[inline]
+    #[must_use = "a call that would block did nothing"]
     pub const fn is_would_block(&self) -> bool {
         matches!(self, Self::WouldBlock)
     }
 
     /// Whether the call failed.
     #[inline]
+    #[must_use = "a call that would block did nothing"]
     pub const fn is_err(&self) -> bool {
         matches!(self, Self::Err(_))
     }
 
     /// The value, if the call succeeded.
     #[inline]
+    #[must_use = "a call that would block did nothing"]
     pub fn ready(self) -> Option<T> {
         match self {
             Self::Ready(value) => Some(value),
@@ -250,6 +254,7 @@ impl<T> Io<T> {
 
     /// The errno, if the call failed.
     #[inline]
+    #[must_use = "a call that would block did nothing"]
     pub fn err(self) -> Option<Errno> {
         match self {
             Self::Err(errno) => Some(errno),

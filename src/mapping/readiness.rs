@@ -78,7 +78,6 @@ bitflags! {
     ///
     /// Source: POSIX `poll`; the kernels' own `poll` routines, and their recorded
     /// answers in `tests/data`.
-    #[must_use = "readiness that nobody acts on is reported again at once: make the call that it is for"]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     // Numbered as most systems number poll's bits, so that the translation is a
     // mask there; as wide as an errno of Linux, so that an `Io<Readiness>`
@@ -128,7 +127,6 @@ static_assertions::assert_impl_all!(Readiness: Copy, Send, Sync, Unpin, core::ha
 impl Interest {
     /// The `events` bits for this on `platform`.
     #[inline]
-    #[must_use]
     pub const fn to_events(self, platform: &Platform) -> u16 {
         let mut events = 0;
         if self.contains(Self::READABLE) {
@@ -150,7 +148,6 @@ impl Readiness {
     /// Whether it is worth calling `read`, `recv` or `accept` now: there is
     /// something to read, or the call will report the end or the error.
     #[inline]
-    #[must_use]
     pub const fn is_readable(self) -> bool {
         self.intersects(
             Self::READABLE
@@ -163,14 +160,12 @@ impl Readiness {
     /// Whether it is worth calling `write`, `send` or `finish_connect` now:
     /// there is room, or the call will report the error.
     #[inline]
-    #[must_use]
     pub const fn is_writable(self) -> bool {
         self.intersects(Self::WRITABLE.union(Self::HANG_UP).union(Self::ERROR))
     }
 
     /// Whether something exceptional is waiting.
     #[inline]
-    #[must_use]
     pub const fn is_priority(self) -> bool {
         self.contains(Self::PRIORITY)
     }
@@ -178,28 +173,24 @@ impl Readiness {
     /// Whether the system reported that the peer shut down its side. False does
     /// not mean that it has not: only a read that returns 0 tells everywhere.
     #[inline]
-    #[must_use]
     pub const fn is_read_closed(self) -> bool {
         self.contains(Self::READ_CLOSED)
     }
 
     /// Whether the other side has hung up.
     #[inline]
-    #[must_use]
     pub const fn is_hang_up(self) -> bool {
         self.contains(Self::HANG_UP)
     }
 
     /// Whether an error is waiting for the next call.
     #[inline]
-    #[must_use]
     pub const fn is_error(self) -> bool {
         self.contains(Self::ERROR)
     }
 
     /// Whether `poll` does not know this descriptor, or cannot watch it.
     #[inline]
-    #[must_use]
     pub const fn is_invalid(self) -> bool {
         self.contains(Self::INVALID)
     }

@@ -231,7 +231,6 @@ impl PeerAddress {
 
     /// The address family.
     #[inline]
-    #[must_use]
     pub fn family(&self) -> AddressFamily {
         self.any.address_family()
     }
