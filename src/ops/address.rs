@@ -19,11 +19,14 @@ use crate::platform::errnos::{NAME_NOT_TOLD, OTHER_FAMILY};
 use crate::platform::host::SocketAddrExt;
 
 /// A socket address, as [`connect`](crate::connect) and [`send_to`](crate::send_to) take
-/// it. It tells what it is, because the same errno means something else for some.
+/// it. It tells its family, because the same errno means something else for some.
 ///
 /// Implemented for std's and rustix's address types and for [`PeerAddress`]. For an
 /// address in a text or a path there is `parse` and [`SocketAddrUnix::new`]; neither is
 /// done here, because both can fail.
+///
+/// For a type of your own that implements rustix's `SocketAddrArg`, `Rustix` is the type
+/// itself, and `with_rustix` calls `then` with it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a socket address",
     label = "expected a `SocketAddr`, a `SocketAddrUnix`, or another socket address",
@@ -34,98 +37,85 @@ pub trait Address {
     /// What rustix takes for it.
     type Rustix: SocketAddrArg;
 
+    /// The address family.
+    fn family(&self) -> AddressFamily;
+
     /// Calls `then` with what rustix takes, or says why there is none.
     fn with_rustix<R>(
         &self,
         then: impl FnOnce(&Self::Rustix) -> Result<R, Errno>,
     ) -> Result<R, Errno>;
-
-    /// Whether the address family is `AF_UNIX`: for [`connect`](crate::connect).
-    fn is_unix(&self) -> bool;
-
-    /// Whether a datagram to it waits in its receiver's queue, so that a full one says
-    /// nothing about the sender: `AF_UNIX`, and netlink on Linux
-    /// ([`Platform::receiver_queue_families`](crate::platform::Platform::receiver_queue_families)).
-    /// For [`send_to`](crate::send_to).
-    #[inline]
-    fn fills_its_receiver(&self) -> bool {
-        self.is_unix()
-    }
 }
 
-/// The types that rustix takes as they are, with what they are.
+/// The types that rustix takes as they are, with their family.
 macro_rules! address {
-    ($($kind:ty: $is_unix:expr, $fills:expr;)*) => {$(
+    ($($kind:ty: $family:expr;)*) => {$(
         impl Address for $kind {
             type Rustix = Self;
 
             #[inline]
+            fn family(&self) -> AddressFamily {
+                $family(self)
+            }
+
+            #[inline]
             fn with_rustix<R>(
-&self,
-then: impl FnOnce(&Self) -> Result<R, Errno>,
-) -> Result<R, Errno> {
+                &self,
+                then: impl FnOnce(&Self) -> Result<R, Errno>,
+            ) -> Result<R, Errno> {
                 then(self)
-            }
-
-            #[inline]
-            fn is_unix(&self) -> bool {
-                $is_unix(self)
-            }
-
-            #[inline]
-            fn fills_its_receiver(&self) -> bool {
-                $fills(self)
             }
         }
     )*};
 }
 
 address! {
-    SocketAddr: |_| false, |_| false;
-    SocketAddrV4: |_| false, |_| false;
-    SocketAddrV6: |_| false, |_| false;
-    SocketAddrUnix: |_| true, |_| true;
-    SocketAddrAny: is_unix, any_fills_its_receiver;
+    SocketAddr: family_of_ip;
+    SocketAddrV4: |_| AddressFamily::INET;
+    SocketAddrV6: |_| AddressFamily::INET6;
+    SocketAddrUnix: |_| AddressFamily::UNIX;
+    SocketAddrAny: Self::address_family;
+}
+
+#[inline]
+fn family_of_ip(address: &SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
 }
 
 #[cfg(wouldblock_has = "receiver_queue_families")]
-address! { rustix::net::netlink::SocketAddrNetlink: |_| false, |_| true; }
+address! { rustix::net::netlink::SocketAddrNetlink: |_| AddressFamily::NETLINK; }
 
 #[cfg(feature = "std")]
 impl Address for StdUnix {
     type Rustix = SocketAddrUnix;
 
+    fn family(&self) -> AddressFamily {
+        AddressFamily::UNIX
+    }
+
     fn with_rustix<R>(
         &self,
         then: impl FnOnce(&SocketAddrUnix) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
-        let path = self.as_pathname().map(SocketAddrUnix::new);
         #[cfg(wouldblock_has = "abstract_names")]
-        let name = path.or_else(|| {
-            self.as_abstract_name()
-                .map(SocketAddrUnix::new_abstract_name)
-        });
-        #[cfg(not(wouldblock_has = "abstract_names"))]
-        let name = path;
-        then(&name.unwrap_or_else(|| SocketAddrUnix::new(&[][..]))?)
+        if let Some(name) = self.as_abstract_name() {
+            return then(&SocketAddrUnix::new_abstract_name(name)?);
+        }
+        let path = self.as_pathname().unwrap_or("".as_ref());
+        then(&SocketAddrUnix::new(path)?)
     }
-
-    fn is_unix(&self) -> bool {
-        true
-    }
-}
-
-fn is_unix(address: &SocketAddrAny) -> bool {
-    address.address_family() == AddressFamily::UNIX
-}
-
-fn any_fills_its_receiver(address: &SocketAddrAny) -> bool {
-    let family = i32::from(address.address_family().as_raw());
-    is_unix(address) || HOST.receiver_queue_families.contains(&family)
 }
 
 impl Address for PeerAddress {
     type Rustix = SocketAddrAny;
+
+    #[inline]
+    fn family(&self) -> AddressFamily {
+        self.any.address_family()
+    }
 
     #[inline]
     fn with_rustix<R>(
@@ -133,21 +123,10 @@ impl Address for PeerAddress {
         then: impl FnOnce(&SocketAddrAny) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
         // Linux counts a terminator that is not there, and refuses its own address then.
-        let longest = u32::try_from(LONGEST + 2).unwrap_or_default();
-        if is_unix(&self.any) && self.any.addr_len() > longest {
+        if self.family() == AddressFamily::UNIX && self.any.addr_len() > LONGEST + 2 {
             return then(&SocketAddrUnix::try_from(self.clone())?.into());
         }
         then(&self.any)
-    }
-
-    #[inline]
-    fn is_unix(&self) -> bool {
-        is_unix(&self.any)
-    }
-
-    #[inline]
-    fn fills_its_receiver(&self) -> bool {
-        any_fills_its_receiver(&self.any)
     }
 }
 
@@ -187,6 +166,17 @@ pub struct PeerAddress {
 
 static_assertions::assert_impl_all!(PeerAddress: Send, Sync, Unpin);
 
+impl PeerAddress {
+    /// What an operation was given by the system.
+    #[inline]
+    pub(crate) const fn new(any: SocketAddrAny) -> Self {
+        Self { any }
+    }
+}
+
+/// `sun_path` of Linux.
+const LONGEST: u32 = 108;
+
 /// The bytes of an address. rustix keeps them to itself, but for what it gives a hasher.
 struct Bytes {
     bytes: [u8; 128],
@@ -195,11 +185,9 @@ struct Bytes {
 
 impl Hasher for Bytes {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if let Some(place) = self.bytes.get_mut(self.length) {
-                *place = *byte;
-                self.length += 1;
-            }
+        for (place, byte) in self.bytes.iter_mut().skip(self.length).zip(bytes) {
+            *place = *byte;
+            self.length += 1;
         }
     }
 
@@ -211,66 +199,38 @@ impl Hasher for Bytes {
     }
 }
 
-/// `sun_path` of Linux.
-const LONGEST: usize = 108;
-
 /// An `AF_UNIX` name.
 enum UnixName<'a> {
-    Unnamed,
+    /// Empty if there is none.
     Path(&'a [u8]),
     /// Linux's, without the 0 before it.
     Abstract(&'a [u8]),
 }
 
-impl PeerAddress {
-    /// What an operation was given by the system.
-    #[inline]
-    pub(crate) const fn new(any: SocketAddrAny) -> Self {
-        Self { any }
+impl Bytes {
+    fn of(any: &SocketAddrAny) -> Self {
+        let (bytes, length) = ([0; 128], 0);
+        let mut hasher = Self { bytes, length };
+        any.hash(&mut hasher);
+        hasher
     }
 
-    /// The address family.
-    #[inline]
-    pub fn family(&self) -> AddressFamily {
-        self.any.address_family()
-    }
-
-    /// Asks for the name among the bytes of an `AF_UNIX` address; `None` if it is
-    /// another family, or rustix's bytes are not those of the length that it says.
-    fn with_unix_name<R>(&self, then: impl FnOnce(UnixName<'_>) -> R) -> Option<R> {
-        if self.family() != AddressFamily::UNIX {
-            return None;
-        }
-        let mut bytes = Bytes {
-            bytes: [0; 128],
-            length: 0,
-        };
-        self.any.hash(&mut bytes);
-        let length = usize::try_from(self.any.addr_len()).ok()?;
-        if bytes.length != length {
-            return None;
+    /// The name in them; an errno if they are of another family, or not as many as
+    /// rustix says.
+    fn unix_name(&self, any: &SocketAddrAny) -> Result<UnixName<'_>, Errno> {
+        if any.address_family() != AddressFamily::UNIX
+            || u32::try_from(self.length) != Ok(any.addr_len())
+        {
+            return Err(OTHER_FAMILY);
         }
         // The family, and its length on some systems, take two bytes everywhere.
-        let name = bytes.bytes.get(2..length)?;
-        Some(then(match name {
-            [] => UnixName::Unnamed,
-            [0, rest @ ..] if HOST.abstract_names && (1..LONGEST).contains(&rest.len()) => {
-                UnixName::Abstract(rest)
+        let name = self.bytes.get(2..self.length).unwrap_or_default();
+        Ok(match name {
+            [0, name @ ..] if HOST.abstract_names && (1..108).contains(&name.len()) => {
+                UnixName::Abstract(name)
             }
-            _ => {
-                let path = name.split(|byte| *byte == 0).next().unwrap_or_default();
-                if path.is_empty() {
-                    UnixName::Unnamed
-                } else {
-                    UnixName::Path(path)
-                }
-            }
-        }))
-    }
-
-    /// Whether the bytes are as many as an address of this kind has.
-    fn is_as_long_as(&self, other: &impl SocketAddrArg) -> bool {
-        self.any.addr_len() >= other.as_any().addr_len()
+            _ => UnixName::Path(name.split(|byte| *byte == 0).next().unwrap_or_default()),
+        })
     }
 }
 
@@ -281,12 +241,12 @@ impl fmt::Debug for PeerAddress {
         if let Ok(address) = SocketAddr::try_from(self.clone()) {
             return fmt::Display::fmt(&address, f);
         }
-        let named = self.with_unix_name(|name| match name {
-            UnixName::Unnamed => f.write_str("unix:(unnamed)"),
-            UnixName::Path(path) => write!(f, "unix:{}", path.escape_ascii()),
-            UnixName::Abstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
-        });
-        named.unwrap_or_else(|| write!(f, "{:?}", self.family()))
+        match Bytes::of(&self.any).unix_name(&self.any) {
+            Ok(UnixName::Path([])) => f.write_str("unix:(unnamed)"),
+            Ok(UnixName::Path(path)) => write!(f, "unix:{}", path.escape_ascii()),
+            Ok(UnixName::Abstract(name)) => write!(f, "unix:@{}", name.escape_ascii()),
+            Err(_) => write!(f, "{:?}", self.family()),
+        }
     }
 }
 
@@ -300,35 +260,28 @@ impl From<PeerAddress> for SocketAddrAny {
 impl TryFrom<PeerAddress> for SocketAddr {
     type Error = Errno;
 
-    fn try_from(address: PeerAddress) -> Result<Self, Errno> {
-        let whole = match address.family() {
-            AddressFamily::INET => {
-                address.is_as_long_as(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))
-            }
-            AddressFamily::INET6 => {
-                address.is_as_long_as(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0))
-            }
+    fn try_from(PeerAddress { any }: PeerAddress) -> Result<Self, Errno> {
+        let least = match any.address_family() {
+            AddressFamily::INET => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).as_any(),
+            AddressFamily::INET6 => SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0).as_any(),
             _ => return Err(OTHER_FAMILY),
         };
-        if whole {
-            address.any.try_into()
-        } else {
-            Err(NAME_NOT_TOLD)
+        if any.addr_len() < least.addr_len() {
+            return Err(NAME_NOT_TOLD);
         }
+        any.try_into()
     }
 }
 
 impl TryFrom<PeerAddress> for SocketAddrUnix {
     type Error = Errno;
 
-    fn try_from(address: PeerAddress) -> Result<Self, Errno> {
-        let name = address.with_unix_name(|name| match name {
+    fn try_from(PeerAddress { any }: PeerAddress) -> Result<Self, Errno> {
+        match Bytes::of(&any).unix_name(&any)? {
             // rustix makes an abstract one on Linux alone; decoding it does not panic.
-            UnixName::Abstract(_) => address.any.clone().try_into(),
+            UnixName::Abstract(_) => any.try_into(),
             UnixName::Path(path) => Self::new(path),
-            UnixName::Unnamed => Self::new(&[][..]),
-        });
-        name.unwrap_or(Err(OTHER_FAMILY))
+        }
     }
 }
 
@@ -336,18 +289,15 @@ impl TryFrom<PeerAddress> for SocketAddrUnix {
 impl TryFrom<PeerAddress> for StdUnix {
     type Error = std::io::Error;
 
-    fn try_from(address: PeerAddress) -> std::io::Result<Self> {
+    fn try_from(PeerAddress { any }: PeerAddress) -> std::io::Result<Self> {
         use std::os::unix::ffi::OsStrExt as _;
 
-        let path = |path: &[u8]| Self::from_pathname(std::ffi::OsStr::from_bytes(path));
-        let name = address.with_unix_name(|name| match name {
+        match Bytes::of(&any).unix_name(&any)? {
             #[cfg(wouldblock_has = "abstract_names")]
             UnixName::Abstract(name) => Self::from_abstract_name(name),
             #[cfg(not(wouldblock_has = "abstract_names"))]
             UnixName::Abstract(_) => Err(NAME_NOT_TOLD.into()),
-            UnixName::Path(name) => path(name),
-            UnixName::Unnamed => path(&[]),
-        });
-        name.unwrap_or(Err(OTHER_FAMILY.into()))
+            UnixName::Path(path) => Self::from_pathname(std::ffi::OsStr::from_bytes(path)),
+        }
     }
 }

@@ -300,11 +300,7 @@ fn accept_by<T>(
 #[inline]
 pub fn connect<Fd: Descriptor>(fd: Fd, address: &(impl Address + ?Sized)) -> Io<()> {
     let fd = fd.as_fd();
-    let op = if address.is_unix() {
-        Op::ConnectUnix
-    } else {
-        Op::Connect
-    };
+    let op = op_of_connect(address);
     let answer = retry_interrupted(op, fd, address, move |fd, address| {
         address
             .with_rustix(|address| net::connect(fd, address))
@@ -313,6 +309,14 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &(impl Address + ?Sized)) -> Io<
     match answer {
         Io::Ready(_) if HOST.connects_early => finish_connect(fd),
         answer => answer.map(drop),
+    }
+}
+
+#[inline]
+pub(crate) fn op_of_connect(address: &(impl Address + ?Sized)) -> Op {
+    match address.family() {
+        AddressFamily::UNIX => Op::ConnectUnix,
+        _ => Op::Connect,
     }
 }
 

@@ -12,7 +12,8 @@ use rustix::cmsg_space;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
-    self, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
+    self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags,
+    SendAncillaryBuffer,
 };
 
 use super::address::{Address, PeerAddress};
@@ -178,9 +179,12 @@ pub fn send_to<Fd: Descriptor>(
     whose_queue(op, fd, answer)
 }
 
+/// Of a datagram, whose queue fills: the receiver's, or one's own.
 #[inline]
 pub(crate) fn op_to(address: &(impl Address + ?Sized)) -> Op {
-    if address.fills_its_receiver() {
+    let family = address.family();
+    let families = HOST.receiver_queue_families;
+    if family == AddressFamily::UNIX || families.contains(&family.as_raw().into()) {
         Op::SendToUnix
     } else {
         Op::Send
@@ -496,7 +500,7 @@ impl<F: AsFd> NonBlocking<F> {
 mod tests {
     use super::*;
     use crate::ops::creation::socketpair;
-    use rustix::net::{AddressFamily, SocketType};
+    use rustix::net::SocketType;
 
     #[test]
     fn send_msg_of_one_buffer_above_the_platforms_limit_takes_the_head() {

@@ -14,7 +14,7 @@ use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::address::{Address, PeerAddress};
-use crate::ops::connection::{accept, accept_from, connect, finish_connect};
+use crate::ops::connection::{accept, accept_from, connect, finish_connect, op_of_connect};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::descriptors::recv_fds;
 use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_msg_all, send_to};
@@ -282,13 +282,8 @@ impl<F: Descriptor> Until<F> {
     /// ```
     #[doc(alias = "connect_timeout")]
     pub fn connect(&self, address: &impl Address) -> Io<()> {
-        let op = if address.is_unix() {
-            Op::ConnectUnix
-        } else {
-            Op::Connect
-        };
         let mut begun = false;
-        self.turns(op, |fd, _| {
+        self.turns(op_of_connect(address), |fd, _| {
             if begun {
                 return finish_connect(fd);
             }
