@@ -14,6 +14,7 @@ pub mod conversation {
     pub fn run(_: &[u8]) {}
 }
 mod input;
+pub mod pace;
 pub mod poll_set;
 pub mod readiness;
 
@@ -25,11 +26,12 @@ pub use libfuzzer_sys;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     ("classify", classify::run),
     ("readiness", readiness::run),
     ("conversation", conversation::run),
     ("poll_set", poll_set::run),
+    ("pace", pace::run),
 ];
 
 /// The program of one target: with the fuzzer it fuzzes, without it replays the
