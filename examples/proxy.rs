@@ -26,8 +26,8 @@ use common::Ended;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{Shutdown, SocketAddrAny, SocketAddrUnix, SocketType, shutdown, sockopt};
 use wouldblock::{
-    Address, At, Deadline, Errno, Interest, Io, Key, Op, Outcome, OwnedFd, PollSet, RecvFlags,
-    SendFlags, accept, set_nonblocking, socket,
+    Address, AddressFamily, At, Deadline, Errno, Interest, Io, Key, Op, Outcome, OwnedFd, PollSet,
+    RecvFlags, SendFlags, accept, set_nonblocking, socket,
 };
 
 const HELP: &str = "\
@@ -311,11 +311,9 @@ impl Proxy<'_> {
             return;
         };
         let mut ends = [one, other];
-        let is_unix = self.target.is_unix();
-        let op = if is_unix {
-            Op::ConnectUnix
-        } else {
-            Op::Connect
+        let op = match self.target.family() {
+            AddressFamily::UNIX => Op::ConnectUnix,
+            _ => Op::Connect,
         };
         if pair.phase != Phase::Open {
             let answer = match pair.phase {

@@ -126,10 +126,7 @@ fn at_makes_every_call_under_its_own_name() {
     assert_eq!(at.send_all(&mut &b"cd"[..], SEND), Io::Ready(()));
     assert_eq!(at.write_all(&mut &b"ef"[..]), Io::Ready(()));
     let mut bufs = [IoSlice::new(b"g"), IoSlice::new(b"h")];
-    assert_eq!(
-        at.send_msg_all(&mut &mut bufs.clone()[..], SEND),
-        Io::Ready(())
-    );
+    assert_eq!(at.send_msg_all(&mut &mut { bufs }[..], SEND), Io::Ready(()));
     assert_eq!(at.writev_all(&mut &mut bufs[..]), Io::Ready(()));
     assert_eq!(
         at.attempt(Op::Send, |fd| send(fd, b"i", SEND)),

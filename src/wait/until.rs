@@ -109,8 +109,8 @@ pub struct Until<F> {
 ///   while the call is interrupted, its errno is the answer: an error is never hidden
 ///   behind `WouldBlock`.
 ///
-/// With std, [`Io::or_timed_out`] makes `ErrorKind::TimedOut` of the `WouldBlock`, and
-/// [`std_io`](Until::std_io) is `Read` and `Write` under the deadline.
+/// With std, `Io::or_timed_out` makes `ErrorKind::TimedOut` of the `WouldBlock`, and
+/// `std_io` is `Read` and `Write` under the deadline.
 ///
 /// The deadline is a moment. A [`Duration`](core::time::Duration) begins when this is
 /// called, so for several calls in one time make the value once: it is `Copy` if `F`
