@@ -1,6 +1,8 @@
 //! A peer's address, whatever the peer has bound: nothing that can be done with it
 //! panics.
 
+#![cfg(feature = "std")]
+
 mod common;
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
