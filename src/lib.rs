@@ -26,35 +26,72 @@
 //! 11 is EAGAIN on Linux and EDEADLK on a BSD. One pure function decides,
 //! [`classify`], on tables of facts that name their sources ([`platform`]).
 //!
+//! ```toml
+//! [dependencies]
+//! wouldblock = "0.1"
+//! ```
+//!
+//! # What do you want to do?
+//!
+//! The descriptor has to be in non-blocking mode, by [`set_nonblocking`] or
+//! [`NonBlocking`]; what this crate makes, and what it accepts, is so from birth.
+//!
+//! | to do | call | example |
+//! |---|---|---|
+//! | receive, send, read, write within a time | [`until()`]: [`recv`](Until::recv), [`send_all`](Until::send_all), … | [one descriptor](#one-descriptor) |
+//! | connect within a time | [`until()`]: [`connect`](Until::connect) | [`connect()`](connect#examples) |
+//! | accept connections | [`At::accept`] in a set, [`until()`], [`accept()`] | [`accept()`](accept#a-loop-that-neither-spins-nor-gives-up) |
+//! | UDP, and other datagrams | [`send_to()`], [`recv_from()`] | [`send_to()`](send_to#examples) |
+//! | pass descriptors to another process | [`send_fds()`], [`recv_fds()`] | [`recv_fds()`](recv_fds#examples) |
+//! | serve many sockets | [`PollSet`] | [a server](PollSet#a-server); `examples/chat.rs`, `examples/proxy.rs` |
+//! | wait for a few | [`poll()`] | [several descriptors](#several-descriptors) |
+//! | read from a terminal, within a time | [`ModeGuard`], [`until()`]: [`read`](Until::read) | [a terminal](#a-terminal) |
+//! | talk to a subprocess | [`until()`], or a [`PollSet`] | [a subprocess](#a-subprocess) |
+//! | `BufReader`, `read_exact`, `write!` with a timeout | `Until::std_io` | `StdIoUntil` |
+//! | TLS | `Until::std_io`, [`Until::turns`] | [TLS](#tls) |
+//! | async, or thousands of sockets | [`Io::into_poll`] | [async](#async-or-thousands-of-sockets) |
+//! | wake a thread that waits | [`pipe()`] in the set | `examples/wake.rs` |
+//! | know what an errno means | [`Op::outcome`], [`classify()`] | [`classify()`] |
+//! | bind, listen, shut down, set options | rustix's functions | [not here](#not-here) |
+//!
+//! From Python? `docs/FROM_PYTHON.md` has `socket`, `selectors`, `subprocess` and
+//! `asyncio` beside this, in pairs that run.
+//!
 //! # From "I got `WouldBlock`" to the right loop
 //!
 //! The call did nothing, so another at once does nothing either. Wait for
-//! [`Op::interest`], then call again; what to wait with depends on how many
-//! descriptors there are.
+//! [`Op::interest`], then call again. What waits depends on how many descriptors there
+//! are; it neither spins nor stalls, even where the kernel's readiness lies.
 //!
-//! ## One socket
+//! ## One descriptor
 //!
-//! [`until`] is its blocking view: the operations under their own names, which try, wait
-//! and try again until a [`Deadline`]. They do not spin, even where the kernel's readiness
-//! lies:
+//! [`until()`] is its blocking view: the operations under their own names, which try, wait
+//! and try again until a [`Deadline`]:
 //!
 //! ```
 //! use std::time::Duration;
-//! use wouldblock::{Deadline, Io, NonBlocking, RecvFlags};
-//! # use std::{io::Write, os::unix::net::UnixStream, thread};
-//! # let (ours, mut theirs) = UnixStream::pair().unwrap();
-//! # let writer = thread::spawn(move || theirs.write_all(b"!"));
+//! use wouldblock::{Deadline, NonBlocking, RecvFlags, SendFlags};
+//! # use std::{io::{Read, Write}, os::unix::net::UnixStream, thread};
+//! # let (ours, mut theirs) = UnixStream::pair()?;
+//! # let peer = thread::spawn(move || {
+//! #     let mut question = [0; 9];
+//! #     theirs.read_exact(&mut question).unwrap();
+//! #     theirs.write_all(b"42").unwrap();
+//! # });
 //!
 //! let socket = NonBlocking::new(ours)?;
+//! // Made once, so that all calls share the ten seconds.
+//! let in_time = socket.until(Deadline::after(Duration::from_secs(10)));
+//! let mut rest = &b"question\n"[..];
+//! in_time.send_all(&mut rest, SendFlags::empty()).or_timed_out()?;
 //! let mut buf = [0; 4096];
-//! let deadline = Deadline::after(Duration::from_secs(10));
-//! let answer = socket.until(deadline).recv(&mut buf, RecvFlags::empty());
-//! assert_eq!(answer, Io::Ready(1)); // `WouldBlock` if the time had run out
-//! # writer.join().unwrap().unwrap();
-//! # Ok::<(), wouldblock::Errno>(())
+//! let n = in_time.recv(&mut buf, RecvFlags::empty()).or_timed_out()?;
+//! assert_eq!(&buf[..n], b"42");
+//! # peer.join().unwrap();
+//! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! ## Several sockets
+//! ## Several descriptors
 //!
 //! Give [`poll()`] an entry for each, made by [`Interest::on`], and ask each entry's
 //! [`Readiness`] afterwards. It is one system call, so a signal ends it:
@@ -88,12 +125,85 @@
 //! # Ok::<(), Errno>(())
 //! ```
 //!
+//! These are the parts alone: in a loop, they are busy where readiness lies. A
+//! [`PollSet`] is the whole.
+//!
 //! ## A server
 //!
-//! Keep the sockets in a [`PollSet`]. Accept as the example of [`accept`] does: it
-//! does not spin when descriptors run out. Write with [`send_all`], and ask for
-//! [`Interest::WRITABLE`] only while something is left. `examples/chat.rs` and
-//! `examples/proxy.rs` are two whole ones.
+//! Keep the sockets in a [`PollSet`], and let its entries make the calls: the set
+//! remembers what they answered. It has [the skeleton of a server](PollSet#a-server):
+//! handle what is ready, settle everybody, and only then derive what each waits for.
+//! `examples/chat.rs` and `examples/proxy.rs` are two whole ones.
+//!
+//! ## A terminal
+//!
+//! Others have it, too: the shell, for one. A [`ModeGuard`] puts its mode back.
+//!
+//! ```
+//! use std::time::Duration;
+//! use wouldblock::{Io, ModeGuard, until};
+//! # // A terminal of its own, with somebody who types.
+//! # use rustix::{fs, pty};
+//! # let keyboard = pty::openpt(pty::OpenptFlags::RDWR | pty::OpenptFlags::NOCTTY)?;
+//! # pty::grantpt(&keyboard).and(pty::unlockpt(&keyboard))?;
+//! # let name = pty::ptsname(&keyboard, Vec::new())?;
+//! # let typed = fs::open(name, fs::OFlags::RDWR | fs::OFlags::NOCTTY, fs::Mode::empty())?;
+//! # assert_eq!(wouldblock::write(&keyboard, b"yes\n"), Io::Ready(4));
+//!
+//! let stdin = std::io::stdin();
+//! # let stdin = typed;
+//! let terminal = ModeGuard::new(stdin, true)?;
+//! let mut line = [0; 256];
+//! let answer = until(&terminal, Duration::from_secs(10)).read(&mut line);
+//! match answer {
+//!     Io::Ready(0) => println!("no more: Ctrl-D, or the end of a file"),
+//!     Io::Ready(n) => println!("{:?}", str::from_utf8(&line[..n])),
+//!     Io::WouldBlock => println!("nobody has typed a line"),
+//!     // EIO: it has hung up, or this process is in the background.
+//!     Io::Err(errno) => println!("{errno}"),
+//! }
+//! # assert_eq!(answer, Io::Ready(4));
+//! # Ok::<(), wouldblock::Errno>(())
+//! ```
+//!
+//! macOS cannot poll `/dev/tty` (`EBADF`): there let a thread read, and wake
+//! (`examples/wake.rs`).
+//!
+//! ## A subprocess
+//!
+//! Its pipes are descriptors like others. std's own functions on them, and a deadline:
+//!
+//! ```
+//! use std::io::Read;
+//! use std::process::{Command, Stdio};
+//! use std::time::Duration;
+//! use wouldblock::NonBlocking;
+//!
+//! let mut child = Command::new("echo").arg("hello").stdout(Stdio::piped()).spawn()?;
+//! let stdout = NonBlocking::new(child.stdout.take().unwrap())?;
+//! let mut said = String::new();
+//! let heard = stdout.until(Duration::from_secs(10)).std_io().read_to_string(&mut said);
+//! if heard.is_err() {
+//!     child.kill()?; // `ErrorKind::TimedOut`: it has not come to its end
+//! }
+//! child.wait()?;
+//! assert_eq!(said, "hello\n");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Who writes to its input while it writes to its output needs both at once, or each
+//! waits for the other: `communicate` in `docs/FROM_PYTHON.md`, on a [`PollSet`].
+//!
+//! ## TLS
+//!
+//! A TLS library takes a stream and makes the calls itself. `Until::std_io` is that
+//! stream, with a deadline: rustls's `StreamOwned::new(connection,
+//! socket.until(deadline).std_io())` is a blocking connection that times out. In a
+//! [`PollSet`], `NonBlocking::std_io` is the stream, which reports
+//! `ErrorKind::WouldBlock`, and the library says what to wait for (`wants_read`,
+//! `wants_write`). That is not always what the caller wants, so [`Until::turns`] lets each
+//! turn say it. `interop/programs` has a client, a server on a set and their tests, with
+//! rustls as it is, and a WebSocket with tungstenite.
 //!
 //! ## Async, or thousands of sockets
 //!
@@ -197,6 +307,44 @@
 //! block until there is a byte, or room for one, and neither they nor their errors have
 //! a would-block. (Its `ReadReady` and `WriteReady` ask what [`ready`] answers.)
 //!
+//! # Not here
+//!
+//! | | where |
+//! |---|---|
+//! | `bind`, `listen`, `shutdown`, `getsockname`, `getpeername` | [`rustix::net`], or std's sockets, whose descriptors these are |
+//! | socket options: `SO_REUSEADDR`, `TCP_NODELAY`, buffers, `SO_LINGER` | [`rustix::net::sockopt`] |
+//! | `dup`, `ioctl`, close-on-exec of a descriptor that somebody else made | [`rustix::io`] |
+//! | opening files, FIFOs, terminals and their settings | [`rustix::fs`], `rustix::pty`, `rustix::termios` |
+//! | host names | `std::net::ToSocketAddrs`, which blocks: on a thread |
+//! | signals | the `signal-hook` crate makes descriptors of them, as in the examples |
+//! | epoll, kqueue, io_uring, event ports | `polling`, `mio`, `tokio`, `io-uring` |
+//! | regular files and disks | they never would block, and wait all the same: on a thread |
+//! | `sendfile`, `splice`, `sendmmsg`, urgent data | [`rustix::fs`], [`rustix::pipe`], [`rustix::net`] |
+//! | Windows | `mio`, `tokio` |
+//!
+//! They go together, since the descriptors are the same:
+//!
+//! ```
+//! use rustix::net::{Shutdown, bind, getsockname, listen, shutdown, sockopt};
+//! use wouldblock::{AddressFamily, Io, SocketAddrV4, SocketType, accept, connect, socket};
+//!
+//! let listener = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+//! sockopt::set_socket_reuseaddr(&listener, true)?;
+//! bind(&listener, &SocketAddrV4::new([127, 0, 0, 1].into(), 0))?;
+//! listen(&listener, 128)?;
+//! assert!(accept(&listener).is_would_block());
+//!
+//! let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+//! sockopt::set_tcp_nodelay(&client, true)?;
+//! let answer = connect(&client, &getsockname(&listener)?);
+//! # assert!(!answer.is_err());
+//! # let connected = wouldblock::until(&client, None).finish_connect();
+//! # assert_eq!(connected, Io::Ready(()));
+//! // … and at the end, no more is sent, and the answer can still be received:
+//! shutdown(&client, Shutdown::Write)?;
+//! # Ok::<(), wouldblock::Errno>(())
+//! ```
+//!
 //! # `no_std`, features, and rustix
 //!
 //! The crate is always `no_std`. The default feature `std` lets std's sockets be a
@@ -233,33 +381,76 @@ mod from_python {}
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-pub use mapping::classify::{Op, Outcome, classify};
+// The names under which people look for an item. rustdoc 1.95 finds one by them only if
+// they stand here, and not where the item is written; `ci/aliases` asks it.
+#[doc(alias("errno"))]
+pub use mapping::classify::classify;
+pub use mapping::classify::{Op, Outcome};
 pub use mapping::flags::{RecvFlags, SendFlags};
+#[doc(alias("BlockingIOError", "EAGAIN", "EWOULDBLOCK"))]
 pub use mapping::io::Io;
 pub use mapping::readiness::{Interest, Readiness};
 pub use ops::address::{Address, PeerAddress};
-pub use ops::connection::{accept, accept_from, connect, finish_connect};
-pub use ops::creation::{pipe, socket, socketpair};
+#[doc(alias("accept4"))]
+pub use ops::connection::accept;
+#[doc(alias("accept"))]
+pub use ops::connection::accept_from;
+#[doc(alias("EINPROGRESS", "EALREADY"))]
+pub use ops::connection::connect;
+#[doc(alias("EINPROGRESS", "SO_ERROR", "getpeername"))]
+pub use ops::connection::finish_connect;
+#[doc(alias("pipe2"))]
+pub use ops::creation::pipe;
+#[doc(alias("SOCK_NONBLOCK", "SOCK_CLOEXEC"))]
+pub use ops::creation::socket;
+pub use ops::creation::socketpair;
 pub use ops::descriptor::{BorrowDescriptor, Descriptor};
-pub use ops::descriptors::{recv_fds, send_fds};
-pub use ops::message::{
-    Message, recv_from, recv_msg, send_msg, send_msg_all, send_msg_to, send_to,
-};
-pub use ops::mode::{
-    ModeGuard, NonBlocking, Refused, is_nonblocking, replace_nonblocking, set_nonblocking,
-};
-pub use ops::poll::{poll, ready};
+#[doc(alias("SCM_RIGHTS", "recvmsg"))]
+pub use ops::descriptors::recv_fds;
+#[doc(alias("SCM_RIGHTS", "sendmsg"))]
+pub use ops::descriptors::send_fds;
+pub use ops::message::{Message, recv_from, recv_msg, send_msg, send_to};
+#[doc(alias("sendmsg"))]
+pub use ops::message::{send_msg_all, send_msg_to};
+pub use ops::mode::Refused;
+#[doc(alias("O_NONBLOCK", "F_GETFL"))]
+pub use ops::mode::is_nonblocking;
+#[doc(alias("O_NONBLOCK", "F_SETFL", "FIONBIO", "fcntl", "setblocking"))]
+pub use ops::mode::set_nonblocking;
+#[doc(alias("O_NONBLOCK"))]
+pub use ops::mode::{ModeGuard, NonBlocking, replace_nonblocking};
+#[doc(alias("ppoll", "select"))]
+pub use ops::poll::poll;
+#[doc(alias("poll"))]
+pub use ops::poll::ready;
 #[cfg(feature = "std")]
+#[doc(alias("makefile"))]
 pub use ops::std_io::StdIo;
-pub use ops::stream::{read, read_with, recv, recv_with, send, write};
+pub use ops::stream::read;
+#[doc(alias("read"))]
+pub use ops::stream::read_with;
+#[doc(alias("recv_into"))]
+pub use ops::stream::recv;
+#[doc(alias("recv"))]
+pub use ops::stream::recv_with;
+#[doc(alias("SIGPIPE", "MSG_NOSIGNAL"))]
+pub use ops::stream::send;
+#[doc(alias("SIGPIPE"))]
+pub use ops::stream::write;
 pub use ops::vectored::{readv, send_all, write_all, writev, writev_all};
+#[doc(alias("timeout"))]
 pub use wait::deadline::Deadline;
+#[doc(alias("selectors", "DefaultSelector", "select"))]
+pub use wait::set::PollSet;
 pub use wait::set::{
-    At, Growable, Inline, Key, NotRegistered, PollSet, Reason, Registration, Storage, UnknownKey,
+    At, Growable, Inline, Key, NotRegistered, Reason, Registration, Storage, UnknownKey,
 };
 #[cfg(feature = "std")]
+#[doc(alias("makefile", "TimeoutError", "timeout"))]
 pub use wait::std_io::StdIoUntil;
-pub use wait::until::{Retry, Turn, Until, until};
+#[doc(alias("timeout", "settimeout", "TimeoutError"))]
+pub use wait::until::until;
+pub use wait::until::{Retry, Turn, Until};
 
 pub use rustix::event::PollFd;
 pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
