@@ -193,7 +193,6 @@ impl Op {
 /// [POSIX, XSH 2.3 Error Numbers](https://pubs.opengroup.org/onlinepubs/9799919799/functions/V2_chap02.html#tag_16_03)
 /// and the ERRORS section of each call; the tables in [`platform`](crate::platform)
 /// name the source of every difference.
-#[doc(alias = "errno")]
 #[inline]
 pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
     // Compared, not matched: the two names are one number on most systems, and

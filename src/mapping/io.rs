@@ -129,7 +129,6 @@ use crate::platform::errnos::WOULD_BLOCK;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[must_use = "a call that would block did nothing: match on the answer, and wait before calling again"]
-#[doc(alias = "BlockingIOError")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Io<T = usize> {
     /// The call succeeded, with this value: for most calls a number of bytes.

@@ -146,7 +146,6 @@ use crate::platform::{HOST, Platform};
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/accept.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/accept.2.html)
-#[doc(alias = "accept4")]
 #[inline]
 pub fn accept<Fd: Descriptor>(fd: Fd) -> Io<OwnedFd> {
     let fd = fd.as_fd();
@@ -171,7 +170,6 @@ pub fn accept<Fd: Descriptor>(fd: Fd) -> Io<OwnedFd> {
 /// }
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias = "accept")]
 #[inline]
 pub fn accept_from<Fd: Descriptor>(fd: Fd) -> Io<(OwnedFd, Option<PeerAddress>)> {
     let fd = fd.as_fd();
@@ -296,7 +294,6 @@ fn accept_by<T>(
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/connect.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/connect.2.html)
-#[doc(alias = "EINPROGRESS")]
 #[inline]
 pub fn connect<Fd: Descriptor>(fd: Fd, address: &(impl Address + ?Sized)) -> Io<()> {
     let fd = fd.as_fd();
@@ -345,8 +342,6 @@ pub(crate) fn op_of_connect(address: &(impl Address + ?Sized)) -> Op {
 /// [POSIX, connect](https://pubs.opengroup.org/onlinepubs/9799919799/functions/connect.html);
 /// the peer's name, not `SO_ERROR` alone, decides, because Linux has `SO_ERROR` 0
 /// for a connection in progress and for one whose error has been taken.
-#[doc(alias = "SO_ERROR")]
-#[doc(alias = "getpeername")]
 #[inline]
 pub fn finish_connect<Fd: Descriptor>(fd: Fd) -> Io<()> {
     finish_connect_by(fd.as_fd(), HOST)

@@ -38,8 +38,6 @@ use crate::platform::{HOST, Platform};
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/socket.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/socket.2.html)
-#[doc(alias = "SOCK_NONBLOCK")]
-#[doc(alias = "SOCK_CLOEXEC")]
 #[inline]
 pub fn socket(
     family: AddressFamily,
@@ -122,7 +120,6 @@ fn socketpair_by(
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/pipe.html)
-#[doc(alias = "pipe2")]
 #[inline]
 pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     pipe_by(HOST)

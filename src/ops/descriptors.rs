@@ -74,8 +74,6 @@ use crate::platform::{HOST, Platform};
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvmsg.html),
 /// [Linux](https://man7.org/linux/man-pages/man7/unix.7.html)
-#[doc(alias = "SCM_RIGHTS")]
-#[doc(alias = "recvmsg")]
 #[inline]
 pub fn recv_fds<Fd: Descriptor>(
     fd: Fd,
@@ -129,8 +127,6 @@ fn recv_fds_by(
 /// # References
 ///
 /// [Linux](https://man7.org/linux/man-pages/man7/unix.7.html)
-#[doc(alias = "SCM_RIGHTS")]
-#[doc(alias = "sendmsg")]
 pub fn send_fds<Fd: Descriptor>(
     fd: Fd,
     bufs: &[IoSlice<'_>],

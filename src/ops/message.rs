@@ -59,7 +59,6 @@ use crate::platform::{HOST, Platform};
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvfrom.html)
-#[doc(alias = "recvfrom")]
 #[inline]
 pub fn recv_from<Fd: Descriptor>(
     fd: Fd,
@@ -162,7 +161,6 @@ pub fn recv_from<Fd: Descriptor>(
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/sendto.html)
-#[doc(alias = "sendto")]
 #[inline]
 pub fn send_to<Fd: Descriptor>(
     fd: Fd,
@@ -274,7 +272,6 @@ pub struct Message {
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvmsg.html)
-#[doc(alias = "recvmsg")]
 #[inline]
 pub fn recv_msg<Fd: Descriptor>(
     fd: Fd,
@@ -383,7 +380,6 @@ fn take_descriptors(
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/sendmsg.html)
-#[doc(alias = "sendmsg")]
 #[inline]
 pub fn send_msg<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
     send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
@@ -397,7 +393,6 @@ pub fn send_msg<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) 
 ///
 /// Like [`send_to`] with several buffers; too many of them are the system's error
 /// (EMSGSIZE).
-#[doc(alias = "sendmsg")]
 #[inline]
 pub fn send_msg_to<Fd: Descriptor>(
     fd: Fd,

@@ -48,10 +48,6 @@ use crate::ops::descriptor::Descriptor;
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/fcntl.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/F_GETFL.2const.html)
-#[doc(alias = "O_NONBLOCK")]
-#[doc(alias = "fcntl")]
-#[doc(alias = "FIONBIO")]
-#[doc(alias = "setblocking")]
 #[inline]
 pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), Errno> {
     replace_nonblocking(fd, nonblocking).map(drop)
@@ -69,7 +65,6 @@ pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), 
 /// # assert!(!before && !replace_nonblocking(&reader, true)?);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias = "O_NONBLOCK")]
 #[inline]
 pub fn replace_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<bool, Errno> {
     let flags = fcntl_getfl(&fd)?;
@@ -93,8 +88,6 @@ pub fn replace_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/fcntl.html)
-#[doc(alias = "O_NONBLOCK")]
-#[doc(alias = "F_GETFL")]
 #[inline]
 pub fn is_nonblocking<Fd: Descriptor>(fd: Fd) -> Result<bool, Errno> {
     Ok(fcntl_getfl(fd)?.contains(OFlags::NONBLOCK))
@@ -121,7 +114,6 @@ pub fn is_nonblocking<Fd: Descriptor>(fd: Fd) -> Result<bool, Errno> {
 /// assert_eq!(ours.recv(&mut [0; 8], RecvFlags::empty()), Io::WouldBlock);
 /// # Ok::<(), wouldblock::Errno>(())
 /// ```
-#[doc(alias = "O_NONBLOCK")]
 #[derive(Debug)]
 pub struct NonBlocking<F> {
     fd: F,

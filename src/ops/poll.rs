@@ -84,8 +84,6 @@ use crate::platform::{HOST, Platform, PollClock};
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/poll.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/poll.2.html)
-#[doc(alias = "ppoll")]
-#[doc(alias = "select")]
 #[inline]
 pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
     let (timeout, whole) = match timeout {
@@ -120,7 +118,6 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
 /// assert_eq!(ready(&ours, Interest::WRITABLE), Io::Ready(Readiness::WRITABLE));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias = "poll")]
 #[inline]
 pub fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness> {
     let mut fds = [interest.on(&fd)];

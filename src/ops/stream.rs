@@ -97,7 +97,6 @@ pub fn recv<Fd: Descriptor>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
 /// assert_eq!(sum, Io::Ready(532));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias = "recv")]
 #[inline]
 pub fn recv_with<Fd: Descriptor, R>(
     fd: Fd,
@@ -178,8 +177,6 @@ pub fn recv_with<Fd: Descriptor, R>(
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/send.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/send.2.html)
-#[doc(alias = "MSG_NOSIGNAL")]
-#[doc(alias = "SIGPIPE")]
 #[inline]
 pub fn send<Fd: Descriptor>(fd: Fd, buf: &[u8], flags: SendFlags) -> Io {
     let fd = fd.as_fd();
@@ -253,7 +250,6 @@ pub fn read<Fd: Descriptor>(fd: Fd, buf: &mut [u8]) -> Io {
 /// `then` is given the bytes that were read, at the start of `buf`, and its
 /// result is the answer's value. It is not called unless the answer is `Ready`; given
 /// no bytes, it is the end of file, or what else 0 means to [`read()`].
-#[doc(alias = "read")]
 #[inline]
 pub fn read_with<Fd: Descriptor, R>(
     fd: Fd,

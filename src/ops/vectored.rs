@@ -199,7 +199,6 @@ fn buffers_that_fit(lengths: impl ExactSizeIterator<Item = usize>, platform: &Pl
 /// assert!(rest.len() < page.len());
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias = "sendall")]
 #[inline]
 pub fn send_all<Fd: Descriptor>(fd: Fd, buf: &mut &[u8], flags: SendFlags) -> Io<()> {
     let fd = fd.as_fd();

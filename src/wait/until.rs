@@ -129,8 +129,6 @@ pub struct Until<F> {
 /// It has no memory from one method to the next. A loop that takes an end of file for
 /// an empty message is a busy loop here as it is by hand; [`At`](crate::At), an entry
 /// of a [`PollSet`](crate::PollSet), remembers.
-#[doc(alias = "timeout")]
-#[doc(alias = "settimeout")]
 #[inline]
 pub fn until<F: Descriptor>(fd: F, deadline: impl Into<Deadline>) -> Until<F> {
     let deadline = deadline.into();

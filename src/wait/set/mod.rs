@@ -181,8 +181,6 @@ use crate::ops::descriptor::Descriptor;
 /// A set is for one thread at a time. To wake it from another, register the
 /// reading end of a [`pipe()`](crate::pipe()) and write to the other:
 /// `examples/wake.rs`.
-#[doc(alias = "selectors")]
-#[doc(alias = "DefaultSelector")]
 pub struct PollSet<F, D, S: Lists = Growable> {
     /// In no order; what `poll` is given.
     entries: S::List<Entry<F, D>>,
