@@ -445,9 +445,6 @@ pub use wait::set::PollSet;
 pub use wait::set::{
     At, Growable, Inline, Key, NotRegistered, Reason, Registration, Storage, UnknownKey,
 };
-#[cfg(feature = "std")]
-#[doc(alias("makefile", "TimeoutError", "timeout"))]
-pub use wait::std_io::StdIoUntil;
 #[doc(alias("timeout", "settimeout", "TimeoutError"))]
 pub use wait::until::until;
 pub use wait::until::{Retry, Turn, Until};

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::net::sockopt::socket_type;
 
+use crate::mapping::classify::Op;
 use crate::mapping::flags::SendFlags;
 use crate::mapping::io::Io;
 use crate::ops::message::send_msg;
@@ -13,13 +14,16 @@ use crate::ops::mode::NonBlocking;
 use crate::ops::stream::{read, send, write};
 use crate::ops::vectored::{readv, writev};
 
-/// std's [`Read`] and [`Write`] of a [`NonBlocking`], for code that wants them and
-/// waits by itself: would-block is [`ErrorKind::WouldBlock`], and nothing waits. Made by
-/// [`NonBlocking::std_io`] and [`NonBlocking::into_std_io`].
+/// std's [`Read`] and [`Write`] of a descriptor.
 ///
-/// The default methods of the traits lose count at the first would-block: `read_exact`
-/// and `write_all` do not say how far they came. [`until(…).std_io()`](crate::Until::std_io)
-/// waits instead, and [`send_all`](crate::send_all) and
+/// - `StdIo<NonBlocking<F>>` is for code that wants them and waits by itself:
+///   would-block is [`ErrorKind::WouldBlock`], and nothing waits. Made by
+///   [`NonBlocking::std_io`] and [`NonBlocking::into_std_io`].
+/// - `StdIo<Until<F>>` waits, and ends with [`ErrorKind::TimedOut`]. Made by
+///   [`Until::std_io`](crate::Until::std_io), which says more.
+///
+/// The default methods of the traits lose count at an error: `read_exact` and
+/// `write_all` do not say how far they came. [`send_all`](crate::send_all) and
 /// [`write_all`](crate::write_all()) say it.
 ///
 /// `Write` on a socket is [`send`](crate::send()), so no SIGPIPE is raised, and
@@ -39,91 +43,106 @@ use crate::ops::vectored::{readv, writev};
 /// ```
 #[derive(Debug)]
 pub struct StdIo<T> {
-    io: T,
-    is_socket: IsSocket,
+    pub(crate) io: T,
+    is_socket: Option<bool>,
 }
 
-/// Whether a descriptor is a socket, asked once, before something is written.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct IsSocket(Option<bool>);
+/// How a call is made: once, or until a deadline.
+#[doc(hidden)]
+pub trait Calls {
+    fn fd(&self) -> BorrowedFd<'_>;
 
-impl IsSocket {
-    #[inline]
-    pub(crate) fn ask(&mut self, fd: BorrowedFd<'_>) -> bool {
-        *self.0.get_or_insert_with(|| socket_type(fd).is_ok())
-    }
+    fn call(&self, op: Op, call: impl FnMut(BorrowedFd<'_>) -> Io) -> io::Result<usize>;
 }
 
 impl<T> StdIo<T> {
-    /// What it reads from and writes to.
-    pub const fn get_ref(&self) -> &T {
-        &self.io
+    pub(crate) const fn new(io: T) -> Self {
+        let is_socket = None;
+        Self { io, is_socket }
     }
+}
 
-    /// Back to the crate's own operations.
-    pub fn into_inner(self) -> T {
-        self.io
+impl<T: Calls> StdIo<T> {
+    fn is_socket(&mut self) -> bool {
+        let fd = self.io.fd();
+        let ask = || socket_type(fd).is_ok();
+        *self.is_socket.get_or_insert_with(ask)
     }
 }
 
 impl<F: AsFd> NonBlocking<F> {
     /// std's [`Read`] and [`Write`], which report would-block as
     /// [`ErrorKind::WouldBlock`].
-    pub fn std_io(&self) -> StdIo<&Self> {
-        let is_socket = IsSocket::default();
-        StdIo {
-            io: self,
-            is_socket,
-        }
+    pub fn std_io(&self) -> StdIo<NonBlocking<&F>> {
+        StdIo::new(NonBlocking::already(self.get_ref()))
     }
 
     /// Like [`std_io`](Self::std_io), and keeps the descriptor.
     pub fn into_std_io(self) -> StdIo<Self> {
-        let is_socket = IsSocket::default();
-        StdIo {
-            io: self,
-            is_socket,
+        StdIo::new(self)
+    }
+}
+
+impl<F> StdIo<NonBlocking<F>> {
+    /// What it reads from and writes to.
+    pub const fn get_ref(&self) -> &NonBlocking<F> {
+        &self.io
+    }
+
+    /// Back to the crate's own operations.
+    pub fn into_inner(self) -> NonBlocking<F> {
+        self.io
+    }
+}
+
+impl<F: AsFd> Calls for NonBlocking<F> {
+    #[inline]
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+
+    #[inline]
+    fn call(&self, _op: Op, mut call: impl FnMut(BorrowedFd<'_>) -> Io) -> io::Result<usize> {
+        match call(self.as_fd()).into_io_result() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                Err(ErrorKind::ResourceBusy.into())
+            }
+            result => result,
         }
     }
 }
 
-/// std's own loops call again for ever when they are told of an interruption.
-fn reported(answer: Io) -> io::Result<usize> {
-    match answer.into_io_result() {
-        Err(error) if error.kind() == ErrorKind::Interrupted => Err(ErrorKind::ResourceBusy.into()),
-        result => result,
-    }
-}
-
-impl<T: AsFd> Read for StdIo<T> {
+impl<T: Calls> Read for StdIo<T> {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        reported(read(&self.io, buf))
+        self.io.call(Op::Read, |fd| read(fd, buf))
     }
 
     #[inline]
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        reported(readv(&self.io, bufs))
+        self.io.call(Op::Read, |fd| readv(fd, bufs))
     }
 }
 
-impl<T: AsFd> Write for StdIo<T> {
+impl<T: Calls> Write for StdIo<T> {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        reported(if self.is_socket.ask(self.io.as_fd()) {
-            send(&self.io, buf, SendFlags::empty())
+        if self.is_socket() {
+            self.io
+                .call(Op::Send, |fd| send(fd, buf, SendFlags::empty()))
         } else {
-            write(&self.io, buf)
-        })
+            self.io.call(Op::Write, |fd| write(fd, buf))
+        }
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        reported(if self.is_socket.ask(self.io.as_fd()) {
-            send_msg(&self.io, bufs, SendFlags::empty())
+        if self.is_socket() {
+            self.io
+                .call(Op::Send, |fd| send_msg(fd, bufs, SendFlags::empty()))
         } else {
-            writev(&self.io, bufs)
-        })
+            self.io.call(Op::Write, |fd| writev(fd, bufs))
+        }
     }
 
     /// Nothing is held back here.

@@ -7,5 +7,5 @@ mod operations;
 mod pace;
 pub(crate) mod set;
 #[cfg(feature = "std")]
-pub(crate) mod std_io;
+mod std_io;
 pub(crate) mod until;

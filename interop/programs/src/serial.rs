@@ -6,7 +6,7 @@ use std::os::fd::{FromRawFd, IntoRawFd};
 
 use serialport::TTYPort;
 use wouldblock::{
-    AsFd, BorrowedFd, Deadline, Errno, Io, NonBlocking, OwnedFd, Retry, StdIoUntil, read, until,
+    AsFd, BorrowedFd, Deadline, Errno, Io, NonBlocking, OwnedFd, Retry, StdIo, Until, read, until,
 };
 
 type Fd = NonBlocking<OwnedFd>;
@@ -19,7 +19,7 @@ fn nonblocking(port: TTYPort) -> Result<Fd> {
 
 /// Lines, in and out.
 pub struct Lines {
-    reader: BufReader<StdIoUntil<Fd>>,
+    reader: BufReader<StdIo<Until<Fd>>>,
     line: Vec<u8>,
 }
 

@@ -4,7 +4,7 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 use rustls::{ClientConnection, Connection, ServerConnection, StreamOwned};
-use wouldblock::{AsFd, Deadline, Interest, Io, NonBlocking, Op, StdIoUntil, until};
+use wouldblock::{AsFd, Deadline, Interest, Io, NonBlocking, Op, StdIo, Until, until};
 
 /// How much of either kind of text rustls holds.
 const TLS_BUFFER: usize = 64 * 1024;
@@ -180,7 +180,7 @@ pub fn exchange(
 /// stream's deadline.
 pub fn ask<F: AsFd>(
     tls: ClientConnection,
-    wire: StdIoUntil<F>,
+    wire: StdIo<Until<F>>,
     question: &[u8],
 ) -> Result<Vec<u8>> {
     let mut stream = StreamOwned::new(tls, wire);
@@ -195,7 +195,7 @@ pub fn ask<F: AsFd>(
 /// A server that listens to the end and then answers.
 pub fn answer<F: AsFd>(
     tls: ServerConnection,
-    wire: StdIoUntil<F>,
+    wire: StdIo<Until<F>>,
     reply: impl FnOnce(&[u8]) -> Vec<u8>,
 ) -> Result<()> {
     let mut stream = StreamOwned::new(tls, wire);

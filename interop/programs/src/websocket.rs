@@ -16,7 +16,7 @@ pub struct Noting<S> {
 }
 
 /// What a [`NonBlocking`] reads and writes by.
-pub type Wire<'a, F> = Noting<StdIo<&'a NonBlocking<F>>>;
+pub type Wire<'a, F> = Noting<StdIo<NonBlocking<&'a F>>>;
 
 impl<S> Noting<S> {
     pub fn new(stream: S) -> Self {
