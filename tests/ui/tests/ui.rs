@@ -1,5 +1,5 @@
 //! What the compiler says to a newcomer's mistakes, word for word. Its words
-//! change from release to release, so `ci/ui` runs this with one of them.
+//! change from release to release, so `ci/check ui` runs this with one of them.
 
 #[test]
 fn mistakes_get_these_messages() {
