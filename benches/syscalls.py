@@ -1,4 +1,4 @@
-"""Python's part of `ci/syscalls`: see src/bin/syscalls.rs."""
+"""Python's part of `ci/check bench syscalls`: see src/bin/syscalls.rs."""
 
 import os
 import selectors

@@ -47,7 +47,7 @@
 //! | wait for a few | [`poll()`] | [several descriptors](#several-descriptors) |
 //! | read from a terminal, within a time | [`ModeGuard`], [`until()`]: [`read`](Until::read) | [a terminal](#a-terminal) |
 //! | talk to a subprocess | [`until()`], or a [`PollSet`] | [a subprocess](#a-subprocess) |
-//! | `BufReader`, `read_exact`, `write!` with a timeout | `Until::std_io` | `StdIoUntil` |
+//! | `BufReader`, `read_exact`, `write!` with a timeout | `Until::std_io` | `StdIo` |
 //! | TLS | `Until::std_io`, [`Until::turns`] | [TLS](#tls) |
 //! | async, or thousands of sockets | [`Io::into_poll`] | [async](#async-or-thousands-of-sockets) |
 //! | wake a thread that waits | [`pipe()`] in the set | `examples/wake.rs` |

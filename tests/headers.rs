@@ -1,5 +1,5 @@
 //! The tables, against C headers that neither rustix nor the libc crate was
-//! made from: those of glibc, musl, macOS, the BSDs and WASI. `ci/headers` prints
+//! made from: those of glibc, musl, macOS, the BSDs and WASI. `ci/check headers` prints
 //! them; this test only reads.
 
 #[path = "common/target.rs"]

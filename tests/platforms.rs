@@ -136,10 +136,12 @@ fn table(page: &mut String, title: &str, columns: &[Column]) {
 
 // ---- what verifies them ----
 
-/// The first words of the lines of a list in a script, which begins with `name='`.
-fn listed<'a>(script: &'a str, name: &str) -> Vec<&'a str> {
-    let (_, list) = script.split_once(&format!("\n{name}='\n")).expect(name);
-    let (list, _) = list.split_once("\n'").expect(name);
+/// The lines of a list in ci/machines.py.
+fn listed(name: &str) -> Vec<&'static str> {
+    let (_, list) = include_str!("../ci/machines.py")
+        .split_once(&format!("\n{name} = \"\"\"\n"))
+        .expect(name);
+    let (list, _) = list.split_once("\n\"\"\"").expect(name);
     list.lines().collect()
 }
 
@@ -147,9 +149,9 @@ fn listed<'a>(script: &'a str, name: &str) -> Vec<&'a str> {
 fn checked_by(platform: &Platform) -> [Vec<String>; 4] {
     let is_its = |target: &str| target::table(target).name == platform.name;
     let word = |line: &str, n| line.split_whitespace().nth(n).unwrap().to_owned();
-    let cross = listed(include_str!("../ci/cross"), "targets");
+    let cross = listed("TARGETS");
     let cross = cross.into_iter().map(|line| word(line, 0));
-    let foreign = listed(include_str!("../ci/foreign"), "machines");
+    let foreign = listed("MACHINES");
     let foreign = foreign.into_iter().map(|line| word(line, 1));
     let headers = include_str!("data/headers.tsv").lines().skip(2);
     let headers = headers.map(|line| word(line, 0));
@@ -182,9 +184,10 @@ fn checked_by(platform: &Platform) -> [Vec<String>; 4] {
 fn checks(page: &mut String) {
     page.push_str(
         "\n## What looks at each table\n\n\
-         The targets for which `ci/cross` compiles it, which holds its numbers against theirs;\n\
-         those on which `ci/foreign` runs the suite; the recorded kernels of `tests/replay.rs`;\n\
-         the targets whose C headers `tests/headers.rs` compares. When they passed last is in\n\
+         The targets for which `ci/check cross` compiles it, which holds its numbers against\n\
+         theirs; those on which `ci/check foreign` runs the suite; the recorded kernels of\n\
+         `tests/replay.rs`; the targets whose C headers `tests/headers.rs` compares. When they\n\
+         passed last is in\n\
          [VERIFICATION.md](VERIFICATION.md).\n\n\
          | platform | compiled, asserted | suite under qemu | replayed | headers |\n\
          |---|---|---|---|---|\n",
@@ -383,7 +386,7 @@ fn platforms_page_names_tests_and_records_that_exist() {
         for name in proof.split('`').skip(1).step_by(2) {
             let exists = match proof.split_once(": ") {
                 Some(("recorded", _)) => !has_xnu || records.contains(&format!("\n{name}\t")),
-                _ if name.starts_with("ci/") => root.join(name).exists(),
+                _ if name.starts_with("ci/") => root.join(name.split(' ').next().unwrap()).exists(),
                 _ => tests.contains(&format!("fn {name}()")),
             };
             assert!(exists, "{name}");

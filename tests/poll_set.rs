@@ -1002,7 +1002,7 @@ fn number_from(variable: &str, default: u64) -> u64 {
 }
 
 /// `WOULDBLOCK_SEQUENCES` sequences for each kind of storage, 1 000 if it is not
-/// set; `ci/waits` asks for more. The seeds begin with `WOULDBLOCK_SEED`.
+/// set; `ci/check test --long` asks for more. The seeds begin with `WOULDBLOCK_SEED`.
 fn random_sequences_agree_with_a_naive_model<S: Storage>() {
     let first = number_from("WOULDBLOCK_SEED", 1);
     // The capacity of `Inline` above; more than there are sockets for `Growable`.

@@ -253,7 +253,7 @@ impl Platform {
     }
 }
 
-/// Names the files of the tables. rustfmt passes over a `mod` in a macro; `ci/lint`
+/// Names the files of the tables. rustfmt passes over a `mod` in a macro; `ci/check lint`
 /// names these files to it.
 macro_rules! tables {
     ($($file:ident)*) => {

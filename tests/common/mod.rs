@@ -261,7 +261,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
 }
 
 /// Starts `program`, one that was built for the machine under test. The kernel
-/// cannot start it by itself if that is another architecture; `ci/foreign` then
+/// cannot start it by itself if that is another architecture; `ci/check foreign` then
 /// gives the emulator's command line.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let emulator = std::env::var("WOULDBLOCK_TEST_RUNNER").unwrap_or_default();

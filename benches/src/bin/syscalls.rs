@@ -1,5 +1,5 @@
 //! Does one task after another, each between two marks that strace sees: a write
-//! to descriptor -1 of `begin task<tab>who` and of `end`. `ci/syscalls` counts
+//! to descriptor -1 of `begin task<tab>who` and of `end`. `ci/check bench syscalls` counts
 //! what lies between. `syscalls.py` does the same for Python.
 
 use std::future::poll_fn;

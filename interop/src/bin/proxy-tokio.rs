@@ -1,5 +1,5 @@
 //! The same proxy as examples/proxy.rs on tokio, as one would write it in a few
-//! lines: `proxy-tokio LISTEN TARGET`. For comparison in ci/proxy-bench.
+//! lines: `proxy-tokio LISTEN TARGET`. For comparison in benches/proxy.
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! No panic path is left in these calls. The panic handler calls a function that
 //! nobody defines; where the compiler can prove that no panic is reached, the
-//! handler is gone and the name with it. `ci/no-panic` looks for the name.
+//! handler is gone and the name with it. `ci/check no-panic` looks for the name.
 #![no_std]
 
 use core::time::Duration;
