@@ -246,6 +246,26 @@ def ui(*arguments):
     figure(f"{len(list((ROOT / 'tests/ui/cases').glob('*.stderr')))} files of mistakes")
 
 
+@check(pinned=True, faults=[
+    Fault("an alias that is gone", "src/lib.rs", '#[doc(alias("accept4"))]', "", "accept4 does not find accept")])
+def aliases():
+    """Who searches the documentation for another language's name of a thing finds it.
+
+    Asks rustdoc's own search, whose index has another form in every release.
+    """
+    if not shutil.which("node"):
+        packages("nodejs")
+    # An index is added to what is there from before.
+    shutil.rmtree(TARGET / "doc/search.index", ignore_errors=True)
+    run("cargo", "doc", "--quiet", "--no-deps", "--all-features", CARGO_TARGET_DIR=TARGET)
+    # Before an item of a private module it would not get into the index.
+    for file in ("mapping", "ops", "wait"):
+        for path in (ROOT / "src" / file).rglob("*.rs"):
+            if re.search(r"^#\[doc\(alias", path.read_text(), re.M):
+                fail(f"{path.relative_to(ROOT)}: an alias belongs on the line of its item in src/lib.rs")
+    figure(run("node", "ci/aliases.js", TARGET / "doc", echo=True).strip().splitlines()[-1])
+
+
 INTEROP = Cargo("test --quiet", cwd="interop", target="interop")
 
 

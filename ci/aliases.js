@@ -1,24 +1,6 @@
-#!/usr/bin/env bash
-# Who searches the documentation for what another language, or the C interface, calls a
-# thing finds it: asks rustdoc's own search, run by node as a browser runs it, for each
-# alias of src/lib.rs and for those that must be there. rustdoc writes the index in
-# another form in every release, so the release is pinned.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-. ci/common.sh
-
-pinned_rust
-command -v node >/dev/null || packages nodejs
-# An index is added to what is there from before.
-rm -rf "${CARGO_TARGET_DIR:-target}/doc/search.index"
-cargo doc --quiet --no-deps --all-features
-# Before an item of a private module it would not get into the index.
-if grep -rn '^#\[doc(alias' src/mapping src/ops src/wait; then
-    echo "these belong on the lines of their items in src/lib.rs"
-    exit 1
-fi
-
-node - "$PWD/${CARGO_TARGET_DIR:-target}/doc" <<'PROGRAM'
+// Who searches the documentation for what another language, or the C interface, calls a
+// thing finds it: asks rustdoc's own search, as a browser does, for each alias of
+// src/lib.rs and for those that must be there. `ci/check aliases` runs it.
 const fs = require("fs"), path = require("path");
 const doc = process.argv[2];
 const part = (folder, name) => {
@@ -34,7 +16,7 @@ const wanted = new Map(Object.entries({
     EINPROGRESS: ["connect", "finish_connect"], SO_ERROR: ["finish_connect"],
     O_NONBLOCK: ["set_nonblocking", "is_nonblocking", "NonBlocking"],
     settimeout: ["until"], timeout: ["until"], TimeoutError: ["until"],
-    makefile: ["StdIo", "StdIoUntil"], sendall: ["send_all"], recv_into: ["recv"],
+    makefile: ["StdIo"], sendall: ["send_all"], recv_into: ["recv"],
     select: ["poll", "PollSet"], accept4: ["accept"], SIGPIPE: ["send"],
 }));
 const roof = fs.readFileSync("src/lib.rs", "utf8");
@@ -76,4 +58,3 @@ async function main() {
     return missing;
 }
 main().then(missing => process.exit(missing ? 1 : 0), error => { console.error(error); process.exit(1); });
-PROGRAM
