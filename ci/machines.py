@@ -26,18 +26,11 @@ def older_libc(at):
 
 # ---- targets ----
 
-# target_os, reason.
-EXCEPTIONS = """
-espidf     single-board systems on lwIP; rustix knows it, its facts are not gathered
-horizon    Nintendo 3DS; POLLOUT and POLLERR are one bit there, so no table can be right
-l4re       Linux numbers on uClibc; rustix has parts of it, its facts are not gathered
-lynxos178  not in rustix, nor in the libc crate
-managarm   not in rustix, nor in the libc crate 0.2.191
-nuttx      not in rustix
-qurt       not in rustix
-rtems      not in rustix
-vita       PlayStation Vita; POLLIN and POLLPRI are one bit there; its facts are not gathered
-"""
+def exceptions():
+    """target_os and reason, from src/platform/no_table.rs."""
+    text = (ROOT / "src/platform/no_table.rs").read_text()
+    return re.findall(r'\(\s*"(\w+)",\s*"([^"]+)",?\s*\)', text)
+
 
 LOOK_UP = """
 #[path = "@ROOT@/src/platform/tables.rs"]
@@ -71,8 +64,8 @@ WITHOUT_FACTS = {
 @check(builds=[POSIX], control="a target that is taken out of its table", faults=[
     Fault("a table that does not serve its system", "src/platform/freebsd.rs", 'Target::os("freebsd")',
           'Target::os("freebds")',
-          "has no table, and freebsd is no exception"),
-    Fault("an exception that need not be", "ci/machines.py", "espidf  ", "netbsd  ", "netbsd is an exception")])
+          "has no table, and freebsd is not in"),
+    Fault("an exception that need not be", "src/platform/no_table.rs", '"espidf"', '"netbsd"', "netbsd is in")])
 def targets():
     """Every Unix target of the compiler has a table, or a reason why not; a target without
     one is refused with one sentence, and the conservative table passes the suite.
@@ -92,15 +85,15 @@ def targets():
 
         known = parallel(run("rustc", "--print", "target-list").split(), cfg)
         found = [line.split() for line in run(f"{at}/tables", stdin="\n".join(filter(None, known)) + "\n").splitlines()]
-    exceptions = {os for os, _ in lines(EXCEPTIONS, 1)}
+    reasons = dict(exceptions())
     without = {os for _, os, table in found if table == "-"}
-    wrong = [f"{target} has no table, and {os} is no exception in ci/machines.py"
-             for target, os, table in found if table == "-" and os not in exceptions]
-    wrong += [f"{os} is an exception in ci/machines.py, and need not be" for os in exceptions - without]
+    wrong = [f"{target} has no table, and {os} is not in src/platform/no_table.rs"
+             for target, os, table in found if table == "-" and os not in reasons]
+    wrong += [f"{os} is in src/platform/no_table.rs, and need not be" for os in reasons.keys() - without]
     if wrong:
         fail("\n".join(wrong))
     served = sum(table != "-" for _, _, table in found)
-    print(f"{served} targets have a table", *(f"no table for {' '.join(line)}" for line in lines(EXCEPTIONS)), sep="\n")
+    print(f"{served} targets have a table", *(f"no table for {os}: {why}" for os, why in reasons.items()), sep="\n")
 
     # What a porter meets. This system is unknown to the copy.
     at = copy("unknown-target")
@@ -113,7 +106,7 @@ def targets():
     skip = [word for name in WITHOUT_FACTS for word in ("--skip", name)]
     run("cargo", "build", "--quiet", "--examples", cwd=at, echo=True, **POSIX.environment())
     passed = suite(POSIX, "--no-fail-fast", "--", *skip, cwd=at)
-    figure(f"{served} targets with a table, {len(found) - served} of {len(exceptions)} systems without; "
+    figure(f"{served} targets with a table, {len(found) - served} of {len(reasons)} systems without; "
            f"{passed} tests passed on the conservative one")
 
 
