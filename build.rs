@@ -5,6 +5,10 @@
 #[allow(dead_code, unreachable_pub, reason = "most of it is for the library")]
 mod tables;
 
+#[path = "src/platform/no_table.rs"]
+mod no_table;
+
+use no_table::NO_TABLE;
 use tables::Platform;
 
 /// A name, and whether the table has what it names.
@@ -39,6 +43,15 @@ fn main() {
     let cfg = |name: &str| std::env::var(format!("CARGO_CFG_{name}")).unwrap_or_default();
     let (os, arch, env) = (cfg("TARGET_OS"), cfg("TARGET_ARCH"), cfg("TARGET_ENV"));
     let table = Platform::of_target(&os, &arch, &env);
+    // Not even the conservative table helps there.
+    let reason = NO_TABLE.iter().find(|(name, _)| *name == os);
+    if let (None, Some((_, reason))) = (table, reason) {
+        println!(
+            "cargo::error=wouldblock does not build for target_os = {os:?}: {reason}. \
+             docs/PORTING.md says what can be done about it."
+        );
+        return;
+    }
     // A porter's `--cfg wouldblock_platform="posix"` arrives here like the
     // compiler's own cfgs.
     let name = match (cfg("WOULDBLOCK_PLATFORM").as_str(), table) {
