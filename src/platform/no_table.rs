@@ -1,4 +1,4 @@
-//! Why a Unix that the compiler knows has no table, for `build.rs` and `ci/targets`.
+//! Why a Unix that the compiler knows has no table, for `build.rs` and `ci/check targets`.
 //! Not a part of the library.
 //!
 //! What rustix lacks was seen by compiling for a target of each system with rustix 1.1.6
