@@ -10,8 +10,6 @@ import subprocess
 import sys
 import tempfile
 
-sys.dont_write_bytecode = True
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
 # Some checks read what the compiler says, and it says it otherwise in every release.
@@ -266,6 +264,7 @@ def temporary():
 
 
 def table(head, rows, right=False):
-    rule = ["---"] + [("---:" if right else "---")] * (len(head) - 1)
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" if row is not rule else "|" + "|".join(row) + "|"
-                     for row in (head, rule, *rows)).replace("|  |", "| |")
+    """In Markdown, all columns but the first to the right or not."""
+    lines = [[f" {cell} ".replace("  ", " ") for cell in row] for row in (head, *rows)]
+    lines.insert(1, ["---", *["---:" if right else "---"] * (len(head) - 1)])
+    return "\n".join(f"|{'|'.join(line)}|" for line in lines)
