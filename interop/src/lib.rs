@@ -1,7 +1,7 @@
 //! What the echo servers share: one connection, which knows nothing of how it is
 //! waited for.
 
-use wouldblock::{AsFd, Errno, Interest, Io, RecvFlags, SendFlags, recv, send_all};
+use wouldblock::{AsFd, At, Errno, Interest, Io, OwnedFd, RecvFlags, SendFlags, recv, send_all};
 
 /// How much of what a client sent is held while it does not read.
 const BUFFER: usize = 16 * 1024;
@@ -22,6 +22,35 @@ pub enum Next {
     Close(Result<(), Errno>),
 }
 
+/// The two calls of an echo: of a descriptor, or of an entry of a set, which remembers
+/// what they answered.
+pub trait Socket {
+    /// Sends until `rest` is empty, or the call would block.
+    fn send_all(&mut self, rest: &mut &[u8]) -> Io<()>;
+    /// Receives once.
+    fn recv(&mut self, buf: &mut [u8]) -> Io;
+}
+
+impl<T: AsFd> Socket for &T {
+    fn send_all(&mut self, rest: &mut &[u8]) -> Io<()> {
+        send_all(self, rest, SendFlags::empty())
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> Io {
+        recv(self, buf, RecvFlags::empty())
+    }
+}
+
+impl Socket for At<'_, OwnedFd> {
+    fn send_all(&mut self, rest: &mut &[u8]) -> Io<()> {
+        self.send_all(rest, SendFlags::empty())
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> Io {
+        self.recv(buf, RecvFlags::empty())
+    }
+}
+
 impl Default for Echo {
     fn default() -> Self {
         let buf = Box::new([0; BUFFER]);
@@ -40,10 +69,10 @@ impl Echo {
     /// While something is left to send, nothing is read: a client that does not
     /// read is not read from, and that is all the memory it costs. A client that
     /// shut down its side still gets everything back.
-    pub fn go_on(&mut self, fd: impl AsFd) -> Next {
+    pub fn go_on(&mut self, mut socket: impl Socket) -> Next {
         loop {
             let mut rest = &self.buf[self.start..self.end];
-            let sent = send_all(&fd, &mut rest, SendFlags::empty());
+            let sent = socket.send_all(&mut rest);
             self.start = self.end - rest.len();
             match sent {
                 Io::Ready(()) if self.ended => return Next::Close(Ok(())),
@@ -51,7 +80,7 @@ impl Echo {
                 Io::WouldBlock => return Next::Wait(Interest::WRITABLE),
                 Io::Err(errno) => return Next::Close(Err(errno)),
             }
-            match recv(&fd, &mut self.buf[..], RecvFlags::empty()) {
+            match socket.recv(&mut self.buf[..]) {
                 Io::Ready(0) => self.ended = true,
                 Io::Ready(n) => (self.start, self.end) = (0, n),
                 Io::WouldBlock => return Next::Wait(Interest::READABLE),
