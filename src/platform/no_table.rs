@@ -18,7 +18,10 @@ pub(crate) const NO_TABLE: [(&str, &str); 9] = [
     ("lynxos178", "rustix and the libc crate do not know it"),
     ("managarm", "rustix and the libc crate do not know it"),
     ("nuttx", "rustix does not build for it"),
-    ("qurt", "rustix does not build for it, nor what it is built on"),
+    (
+        "qurt",
+        "rustix does not build for it, nor what it is built on",
+    ),
     ("rtems", "rustix does not build for it"),
     (
         "vita",
