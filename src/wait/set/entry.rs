@@ -16,6 +16,11 @@ use crate::wait::pace::{Answer, Next, Pace};
 /// No call answers these: to be told of them is all there is.
 const TOLD: Interest = Interest::PRIORITY.union(Interest::HANG_UP);
 
+/// What they are told by: poll tells of errors whatever is asked.
+const TELLS: Readiness = Readiness::HANG_UP
+    .union(Readiness::ERROR)
+    .union(Readiness::PRIORITY);
+
 /// Nothing is watched.
 pub(super) const UNWATCHED: u8 = 1;
 /// Some direction is not quiet, so what to watch is to be found out.
@@ -172,7 +177,8 @@ impl<F: Descriptor> Watched<F> {
     pub(super) fn hand_out(&mut self, readiness: Readiness) -> bool {
         self.reading.handed_out = readiness;
         self.writing.handed_out = readiness;
-        readiness.intersects(Readiness::READABLE.union(Readiness::WRITABLE)) && self.due.is_empty()
+        let calls = Readiness::READABLE.union(Readiness::WRITABLE);
+        readiness.intersects(calls) && self.mark & TROUBLED == 0
     }
 
     /// The caller is told of what is due as well, or of what no call answers. Returns
@@ -189,7 +195,11 @@ impl<F: Descriptor> Watched<F> {
                 readiness |= as_if;
             }
         }
-        if !readiness.is_empty() && !self.interest.intersects(to_call_for(readiness)) {
+        // A direction that rests is not what a hang-up or an error was told for, and who
+        // was told before is told again, beside a direction or not.
+        let called = self.watch.intersects(to_call_for(readiness));
+        let told = self.watch.intersects(TOLD) && !self.told.is_quiet();
+        if !readiness.is_empty() && (!called || told && readiness.intersects(TELLS)) {
             let all = readiness.is_invalid();
             self.unanswered = if all { Interest::all() } else { TOLD };
             self.mark |= TROUBLED;
