@@ -13,8 +13,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use common::{
-    DEADLINE, alone, bound_tcp, open_descriptors, pipe, tcp_socket, thread_cpu_time, wait_for,
-    wait_to_read,
+    DEADLINE, alone, bound_tcp, habits::habits, open_descriptors, pipe, tcp_socket,
+    thread_cpu_time, wait_for, wait_to_read,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wouldblock::{
@@ -78,13 +78,17 @@ fn accept_without_a_descriptor_left_says_back_off_and_loses_nobody() {
         let client = TcpStream::connect(address).unwrap();
         wait_to_read(&listener);
         let mut files = exhaust();
+        assert_eq!(accept(&listener).err(), Some(Errno::MFILE));
+        assert_eq!(Op::Accept.outcome(Errno::MFILE), Outcome::BackOff);
+        if !habits().emfile_keeps_the_connection {
+            return println!("skipped: the connection may be lost here");
+        }
         for _ in 0..3 {
-            assert_eq!(accept(&listener).err(), Some(Errno::MFILE));
-            assert_eq!(accept_from(&listener).err(), Some(Errno::MFILE));
             // Whoever polls it spins.
             wait_to_read(&listener);
+            assert_eq!(accept_from(&listener).err(), Some(Errno::MFILE));
+            assert_eq!(accept(&listener).err(), Some(Errno::MFILE));
         }
-        assert_eq!(Op::Accept.outcome(Errno::MFILE), Outcome::BackOff);
         let refused = socket(AddressFamily::INET, SocketType::STREAM, None);
         assert_eq!(refused.map(drop), Err(Errno::MFILE));
         drop(files.pop());
@@ -153,6 +157,9 @@ fn server(
 fn server_as_documented_does_not_spin_without_descriptors_and_recovers() {
     let name = "server_as_documented_does_not_spin_without_descriptors_and_recovers";
     alone(name, || {
+        if !habits().emfile_keeps_the_connection {
+            return println!("skipped: the clients may be lost here");
+        }
         let (listener, address) = listener();
         let clients = [(); 2].map(|()| TcpStream::connect(address).unwrap());
         wait_to_read(&listener);
@@ -275,9 +282,19 @@ fn recv_fds_keeps_as_many_as_there_is_room_for_and_no_more() {
         let message = recv_msg(&ours, into, NONE).ready().unwrap();
         assert!(message.descriptors_lost);
         assert_eq!(open_descriptors(), before);
-        // Looked at and left: these are duplicates.
+        // Looked at and left: these are duplicates, or there are none yet.
         send(3);
-        for flags in [RecvFlags::PEEK, NONE] {
+        let duplicates = wouldblock::platform::HOST.peek_rights;
+        if !duplicates {
+            let room = &mut [const { None }; 2];
+            let message = recv_fds(&ours, into, room, RecvFlags::PEEK);
+            assert_eq!(message.ready().unwrap().descriptors, 0);
+            assert_eq!(open_descriptors(), before);
+        }
+        for flags in [RecvFlags::PEEK, NONE]
+            .into_iter()
+            .skip(usize::from(!duplicates))
+        {
             let room = &mut [const { None }; 2];
             let message = recv_fds(&ours, into, room, flags).ready().unwrap();
             assert_eq!((message.descriptors, message.descriptors_lost), (2, true));

@@ -8,7 +8,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use common::{assert_ends, assert_same_file, pipe, read_exactly, tcp_pair, wait_for, wait_to_read};
+use common::{
+    assert_ends, assert_same_file, habits::habits, pipe, read_exactly, tcp_pair, wait_for,
+    wait_to_read,
+};
 use rustix::io::{FdFlags, fcntl_getfd};
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, SocketAddrAny,
@@ -108,7 +111,7 @@ fn recv_from_a_named_and_from_an_unnamed_unix_sender_tells_them_apart() {
     let (n, sender) = ours.recv_from(&mut [0; 8], NONE).ready().unwrap();
     assert_eq!(n, 7);
     // Elsewhere it may be an address without a name.
-    assert!(cfg!(not(target_os = "linux")) || sender.is_none());
+    assert!(!habits().errnos_of_linux || sender.is_none());
 }
 
 #[test]
@@ -140,7 +143,7 @@ fn recv_from_a_connected_stream_gives_the_bytes() {
     wait_to_read(&ours);
     let (n, sender) = recv_from(&ours, &mut [0; 8], NONE).ready().unwrap();
     assert_eq!(n, 5);
-    assert!(cfg!(not(target_os = "linux")) || sender.is_none());
+    assert!(!habits().errnos_of_linux || sender.is_none());
     drop(theirs);
     wait_to_read(&ours);
     let (n, _) = recv_from(&ours, &mut [0; 8], NONE).ready().unwrap();
@@ -410,7 +413,7 @@ fn recv_msg_names_the_sender() {
 fn recv_msg_after_a_reset_fails() {
     let (ours, theirs) = tcp_pair();
     common::reset(theirs);
-    assert!(wait_for(&ours, Interest::READABLE).is_error());
+    wait_to_read(&ours);
     let mut buf = [0; 8];
     let bufs = &mut [IoSliceMut::new(&mut buf)];
     let answer = recv_msg(&ours, bufs, NONE);
@@ -429,7 +432,9 @@ fn send_msg_sends_the_buffers_as_one() {
     assert_eq!(ours.send_msg(&bufs, SEND), Io::Ready(8));
     assert_eq!(theirs.recv(&mut buf, NONE), Io::Ready(8));
     assert_eq!(&buf[..8], b"headbody");
-    assert_eq!(ours.send_msg(&[], SEND), Io::Ready(0));
+    let nothing = [IoSlice::new(b"")];
+    let none = usize::from(!habits().no_buffers_are_taken);
+    assert_eq!(ours.send_msg(&nothing[..none], SEND), Io::Ready(0));
     assert_eq!(theirs.recv(&mut buf, NONE), Io::Ready(0));
     let (ours, theirs) = stream_pair();
     assert_eq!(ours.send_msg(&bufs, SEND), Io::Ready(8));
@@ -505,13 +510,19 @@ fn every_message_operation_on_what_is_no_socket_fails() {
     let mut into = [IoSliceMut::new(&mut buf)];
     let from = [IoSlice::new(b"?"); TOO_MANY];
     let (_, address) = udp();
+    // A system may look at the number of buffers first.
+    let n = if habits().errnos_of_linux {
+        TOO_MANY
+    } else {
+        1
+    };
     let answers = [
         recv_from(&reader, &mut [0; 8], NONE).err(),
         recv_msg(&reader, &mut into, NONE).err(),
         recv_fds(&reader, &mut into, &mut room::<1>(), NONE).err(),
         send_to(&writer, b"?", SEND, &address).err(),
         send_msg(&writer, &from[..1], SEND).err(),
-        send_msg(&writer, &from, SEND).err(),
+        send_msg(&writer, &from[..n], SEND).err(),
         send_msg_to(&writer, &from[..1], SEND, &address).err(),
         send_fds(&writer, &from[..1], &[writer.as_fd()], SEND).err(),
     ];
@@ -572,9 +583,13 @@ fn send_fds_without_descriptors_is_send_msg() {
 fn send_fds_with_an_empty_datagram_passes_them() {
     let (ours, theirs) = datagram_pair();
     let file = tempfile::tempfile().unwrap();
-    assert_eq!(theirs.send_fds(&[], &[file.as_fd()], SEND), Io::Ready(0));
+    let (nothing, mut nowhere) = ([IoSlice::new(b"")], [IoSliceMut::new(&mut [])]);
+    let none = usize::from(!habits().no_buffers_are_taken);
+    let answer = theirs.send_fds(&nothing[..none], &[file.as_fd()], SEND);
+    assert_eq!(answer, Io::Ready(0));
     let mut room = room::<1>();
-    let message = ours.recv_fds(&mut [], &mut room, NONE).ready().unwrap();
+    let message = ours.recv_fds(&mut nowhere[..none], &mut room, NONE);
+    let message = message.ready().unwrap();
     assert_eq!((message.bytes, message.descriptors), (0, 1));
     assert_same_file(room[0].as_ref().unwrap(), &file);
 }
@@ -631,7 +646,9 @@ fn send_fds_that_would_block_passes_nothing() {
     let sent = common::fill(|buf| theirs.send(buf, SEND));
     let (reader, writer) = pipe();
     let answer = theirs.send_fds(&[IoSlice::new(b"!")], &[writer.as_fd()], SEND);
-    assert_eq!(answer, Io::WouldBlock);
+    // NetBSD's number is that of a message that never fits.
+    let refused = answer == Io::Err(Errno::MSGSIZE) && !habits().full_stream_takes_rights_later;
+    assert!(answer.is_would_block() || refused, "{answer:?}");
     drop(writer);
     // The pipe ends: nobody else holds the end to write to.
     assert_ends(&reader);

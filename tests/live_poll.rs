@@ -7,7 +7,9 @@ use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::{fill, pipe, reset, tcp_pair, thread_cpu_time, wait_for, within_deadline};
+use common::{
+    fill, habits::habits, pipe, reset, tcp_pair, thread_cpu_time, wait_for, within_deadline,
+};
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, PollFd, Readiness, RecvFlags, poll, ready, recv,
     set_nonblocking,
@@ -155,7 +157,10 @@ fn poll_of_more_descriptors_than_the_limit_fails_with_einval() {
         return; // the slice would take hundreds of megabytes
     }
     let mut fds = vec![Interest::READABLE.on(&ours); limit + 1];
-    assert_eq!(poll(&mut fds, NOW), Io::Err(Errno::INVAL));
+    let answer = poll(&mut fds, NOW);
+    // Elsewhere the limit may be the system's, and not the process's.
+    let taken = answer.is_would_block() && !habits().errnos_of_linux;
+    assert!(answer == Io::Err(Errno::INVAL) || taken, "{answer:?}");
     assert_eq!(Op::Poll.outcome(Errno::INVAL), Outcome::Failed);
 }
 
@@ -206,19 +211,23 @@ fn readiness_of_a_stream_follows_its_peer() {
         .unwrap();
     theirs.shutdown(Shutdown::Write).unwrap();
     let readiness = wait_for(&ours, Interest::READABLE);
+    let hang_up = readiness.is_hang_up() && habits().half_close_is_no_hang_up;
+    assert!(readiness.is_readable() && !hang_up, "{readiness:?}");
+    // An older kernel may not have the bit that the table has.
+    let told = wouldblock::platform::HOST.pollrdhup != 0;
+    let closed = readiness.is_read_closed();
     assert!(
-        readiness.is_readable() && !readiness.is_hang_up(),
+        closed == told || !closed && !habits().errnos_of_linux,
         "{readiness:?}"
     );
-    #[cfg(target_os = "linux")]
-    assert_eq!(
-        readiness.is_read_closed(),
-        wouldblock::platform::HOST.pollrdhup != 0,
-        "{readiness:?}"
-    );
-    // Both directions closed.
+    // Both directions closed: where that is a hang-up it ends every wait.
     ours.shutdown(Shutdown::Write).unwrap();
-    let readiness = wait_for(&ours, Interest::READABLE);
+    let asked = if habits().full_close_hangs_up {
+        Interest::READABLE
+    } else {
+        both
+    };
+    let readiness = wait_for(&ours, asked);
     assert!(
         readiness.is_readable() && readiness.is_writable(),
         "{readiness:?}"
@@ -229,11 +238,9 @@ fn readiness_of_a_stream_follows_its_peer() {
 fn readiness_after_a_reset_has_the_error() {
     let (ours, theirs) = tcp_pair();
     reset(theirs);
-    let readiness = wait_for(&ours, Interest::READABLE);
-    assert!(
-        readiness.is_error() && readiness.is_hang_up(),
-        "{readiness:?}"
-    );
+    let readiness = wait_for(&ours, Interest::READABLE | Interest::WRITABLE);
+    let told = readiness.is_error() && readiness.is_hang_up();
+    assert!(told || !habits().reset_polls_error, "{readiness:?}");
     assert!(
         readiness.is_readable() && readiness.is_writable(),
         "{readiness:?}"
@@ -243,13 +250,15 @@ fn readiness_after_a_reset_has_the_error() {
 #[test]
 fn readiness_of_urgent_data_is_priority() {
     use rustix::net::{SendFlags, send as send_with};
+    if !habits().urgent_is_priority {
+        return println!("skipped: urgent data may not be told here");
+    }
     let (ours, theirs) = tcp_pair();
     assert_eq!(ready(&ours, Interest::PRIORITY), Io::WouldBlock);
     send_with(&theirs, b"!", SendFlags::OOB).unwrap();
     let readiness = wait_for(&ours, Interest::PRIORITY);
     assert!(readiness.is_priority(), "{readiness:?}");
-    // FreeBSD and NetBSD go on reporting it.
-    if cfg!(target_os = "linux") {
+    if habits().urgent_ends_when_read {
         let flags = rustix::net::RecvFlags::OOB;
         rustix::net::recv(&ours, &mut [0; 1][..], flags).unwrap();
         assert_eq!(ready(&ours, Interest::PRIORITY), Io::WouldBlock);

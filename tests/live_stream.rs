@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use common::{fill, pipe, reset, tcp_pair, wait_for, within_deadline};
+use common::{fill, habits::habits, pipe, reset, tcp_pair, wait_for, within_deadline};
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, read, read_with, ready,
     recv, recv_with, send, set_nonblocking, write,
@@ -103,7 +103,12 @@ fn recv_of_an_empty_datagram_is_ready_with_zero_and_not_the_end() {
 fn recv_after_a_reset_fails_once_and_then_ends() {
     let (ours, theirs) = tcp_pair();
     reset(theirs);
-    assert!(wait_for(&ours, Interest::READABLE).is_error());
+    let readiness = wait_for(&ours, Interest::READABLE);
+    assert!(readiness.is_readable(), "{readiness:?}");
+    assert!(
+        readiness.is_error() || !habits().reset_polls_error,
+        "{readiness:?}"
+    );
     let answer = recv(&ours, &mut [0; 8], NONE);
     assert_eq!(answer, Io::Err(Errno::CONNRESET));
     assert_eq!(Op::Recv.outcome(Errno::CONNRESET), Outcome::Failed);
@@ -287,13 +292,19 @@ fn every_operation_on_the_wrong_kind_of_descriptor_fails_and_names_it() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     set_nonblocking(&listener, true).unwrap();
     assert_eq!(recv(&listener, &mut [0; 8], NONE), Io::Err(Errno::NOTCONN));
-    #[cfg(target_os = "linux")]
-    {
+    // Where there is another direction, the second of these would wait for bytes from it.
+    if habits().pipes_have_one_direction {
         assert_eq!(write(&reader, b"?"), Io::Err(Errno::BADF));
         assert_eq!(read(&writer, &mut [0; 8]), Io::Err(Errno::BADF));
     }
+    // Some file systems let their directories be read.
     let directory = std::fs::File::open("/").unwrap();
-    assert_eq!(read(&directory, &mut [0; 8]), Io::Err(Errno::ISDIR));
+    let answer = read(&directory, &mut [0; 8]);
+    let is_directory = answer == Io::Err(Errno::ISDIR);
+    assert!(
+        is_directory || answer.is_ready() && !habits().errnos_of_linux,
+        "{answer:?}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 
-use common::{DEADLINE, fill, pipe, read_exactly, tcp_pair, wait_for};
+use common::{DEADLINE, fill, habits::habits, pipe, read_exactly, tcp_pair, wait_for};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, RecvFlags, SendFlags, readv, recv, send_all, send_msg_all,
@@ -60,7 +60,10 @@ fn readv_with_nothing_there_would_block_and_ends_with_the_writer() {
     assert_eq!(reader.readv(bufs), Io::Ready(0));
     let (ours, _theirs) = stream_pair();
     assert_eq!(ours.readv(bufs), Io::WouldBlock);
-    assert_eq!(readv(&pipe().1, bufs), Io::Err(Errno::BADF));
+    // Where there is another direction, it would wait for bytes from it.
+    if habits().pipes_have_one_direction {
+        assert_eq!(readv(&pipe().1, bufs), Io::Err(Errno::BADF));
+    }
 }
 
 #[test]
@@ -75,7 +78,9 @@ fn writev_takes_one_buffer_after_the_other() {
     let mut buf = [0; 16];
     assert_eq!(wouldblock::read(&reader, &mut buf), Io::Ready(8));
     assert_eq!(&buf[..8], b"headbody");
-    assert_eq!(writev(&reader, &bufs), Io::Err(Errno::BADF));
+    if habits().pipes_have_one_direction {
+        assert_eq!(writev(&reader, &bufs), Io::Err(Errno::BADF));
+    }
 }
 
 #[test]
