@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -261,6 +261,8 @@ fn get_disjoint_mut_lends_two_and_never_one_twice() {
 #[cfg(feature = "std")]
 #[test]
 fn refusals_are_io_errors() {
+    use std::io::ErrorKind;
+
     let (ours, theirs) = unix_pair();
     let mut set: PollSet<_, _, Inline<1>> = PollSet::new();
     let key = set
