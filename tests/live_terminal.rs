@@ -13,10 +13,12 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{alone, start, within_deadline};
 use wouldblock::{
-    Errno, Io, Op, Outcome, read, read_with, readv, set_nonblocking, write, write_all, writev,
+    Deadline, Errno, Inline, Interest, Io, Op, Outcome, PollSet, read, read_with, readv,
+    set_nonblocking, until, write, write_all, writev,
 };
 
 /// Set in the process that is in the background.
@@ -46,6 +48,21 @@ fn terminal() -> (OwnedFd, OwnedFd) {
     }
 }
 
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Fails unless `call` lasts until its deadline, with rests in between: each call of
+/// theirs is sixteen signals, and without rests there would be tens of thousands.
+#[track_caller]
+fn lasts_at_rest<T>(call: impl FnOnce(Duration) -> T) -> T {
+    let before = SIGNALS.load(Ordering::Relaxed);
+    let start = Instant::now();
+    let answer = call(PATIENCE);
+    assert!(start.elapsed() >= PATIENCE, "{:?}", start.elapsed());
+    let signals = SIGNALS.load(Ordering::Relaxed) - before;
+    assert!((32..16 * 100).contains(&signals), "{signals} signals");
+    answer
+}
+
 /// Runs `body` in the background of a terminal, which it is given. Its group has a
 /// parent in the same session: without one, the kernel says EIO.
 fn in_the_background(test: &'static str, body: impl FnOnce(BorrowedFd<'_>)) {
@@ -66,6 +83,8 @@ fn in_the_background(test: &'static str, body: impl FnOnce(BorrowedFd<'_>)) {
     }
     alone(test, move || {
         let (master, slave) = terminal();
+        // Something to read, so that `poll` calls it ready while no call can have it.
+        assert_eq!(write(&master, b"line\n"), Io::Ready(5));
         // Its end would be a hang-up, which ends this process.
         std::mem::forget(master);
         let mut child = Command::new(std::env::current_exe().unwrap());
@@ -113,4 +132,87 @@ fn c06_sigttou_write_in_the_background_ends_and_says_so() {
         assert_ends(Op::Write, || write_all(terminal, &mut rest).map(|()| 0));
         assert_eq!(rest, b"x");
     });
+}
+
+#[test]
+fn c06_sigttin_a_wait_rests_and_ends_on_its_time() {
+    let name = "c06_sigttin_a_wait_rests_and_ends_on_its_time";
+    in_the_background(name, |terminal| {
+        let mut buf = [0; 8];
+        let answer = lasts_at_rest(|time| until(terminal, time).read(&mut buf));
+        assert_eq!(answer, Io::Err(Errno::INTR));
+
+        let mut set = PollSet::<_, (), Inline<1>>::new();
+        let key = set.register(terminal, Interest::READABLE, ()).unwrap();
+        let mut handed_out = 0;
+        lasts_at_rest(|time| {
+            let deadline = Deadline::after(time);
+            while let Io::Ready(_) = set.select(deadline) {
+                while let Some((key, _)) = set.next_ready() {
+                    handed_out += 1;
+                    let (mut at, ()) = set.get_mut(key).unwrap();
+                    assert!(at.read(&mut buf).is_would_block());
+                }
+            }
+        });
+        assert!((2..100).contains(&handed_out), "{handed_out}");
+        assert_eq!(set.get_mut(key).unwrap().0.resting_for(), Some(Errno::INTR));
+    });
+}
+
+#[test]
+fn c06_sigttou_write_all_ends_on_its_time() {
+    let name = "c06_sigttou_write_all_ends_on_its_time";
+    in_the_background(name, |terminal| {
+        let mut rest = &b"x"[..];
+        let ended = lasts_at_rest(|time| until(terminal, time).write_all(&mut rest));
+        assert_eq!((ended, rest), (Io::Err(Errno::INTR), &b"x"[..]));
+    });
+}
+
+/// std's own loops call again on `ErrorKind::Interrupted`, for ever.
+#[cfg(feature = "std")]
+mod std_io {
+    use std::error::Error;
+    use std::io::{self, ErrorKind, Read, Write};
+
+    use super::{in_the_background, lasts_at_rest};
+    use wouldblock::{Errno, NonBlocking, until};
+
+    /// Fails unless that is the end of the time, and why nothing was done until then.
+    #[track_caller]
+    fn assert_timed_out(result: io::Result<()>) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let source = error.get_ref().and_then(Error::source).unwrap();
+        assert_eq!(source.downcast_ref(), Some(&Errno::INTR));
+    }
+
+    #[track_caller]
+    fn assert_busy(result: io::Result<()>) {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::ResourceBusy);
+    }
+
+    #[test]
+    fn c06_sigttin_read_exact_ends() {
+        in_the_background("std_io::c06_sigttin_read_exact_ends", |terminal| {
+            let mut buf = [0; 8];
+            assert_timed_out(lasts_at_rest(|time| {
+                until(terminal, time).std_io().read_exact(&mut buf)
+            }));
+            let terminal = NonBlocking::new(terminal).unwrap();
+            assert_busy(terminal.std_io().read_exact(&mut buf));
+        });
+    }
+
+    #[test]
+    fn c06_sigttou_write_all_ends() {
+        in_the_background("std_io::c06_sigttou_write_all_ends", |terminal| {
+            assert_timed_out(lasts_at_rest(|time| {
+                until(terminal, time).std_io().write_all(b"x")
+            }));
+            let terminal = NonBlocking::new(terminal).unwrap();
+            assert_busy(terminal.std_io().write_all(b"x"));
+        });
+    }
 }
