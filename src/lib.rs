@@ -347,9 +347,10 @@
 //!
 //! # `no_std`, features, and rustix
 //!
-//! The crate is always `no_std`. The default feature `std` lets std's sockets be a
-//! [`Descriptor`] and adds `Io::into_io_result`. Nothing is allocated but by the growable
-//! storage of a [`PollSet`], which the feature `alloc` adds.
+//! The crate is always `no_std`. The default feature `std` lets std's sockets, pipes and
+//! files be a [`Descriptor`], adds `Read` and `Write` (`StdIo`) and the conversions to
+//! `std::io::Error`, and brings `alloc`, without which nothing is allocated: that is the
+//! storage of a [`PollSet`] that grows. Without features a set has the storage [`Inline`].
 //!
 //! [rustix] 1.x is part of the interface: [`Errno`], [`AsFd`],
 //! [`OwnedFd`], [`PollFd`] and the socket addresses are its types. The flags are
