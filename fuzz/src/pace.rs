@@ -68,10 +68,10 @@ impl World {
     /// next wait begins anew with what it knows of the kernel.
     fn limit(self, of_a_set: bool) -> u64 {
         match self {
-            // One of each for what comes, of which there is at most one in 50 µs.
+            // One of each for what comes.
             Self::Honest | Self::Hurried | Self::Shaky => u64::MAX,
-            // A call and two questions after each rest, and two polls of a set.
-            Self::Lying | Self::Short | Self::Aborted if of_a_set => 400,
+            // A call or two, and two questions, after each rest, and two polls of a set.
+            Self::Lying | Self::Short | Self::Aborted if of_a_set => 450,
             Self::Early | Self::Starved if of_a_set => 600,
             Self::Lying | Self::Short | Self::Aborted | Self::Early | Self::Starved => 250,
             Self::Signals if of_a_set => 6000,
@@ -153,7 +153,8 @@ impl<'a> Kernel<'a> {
             0 => u64::MAX,
             _ => now + chance.part(3500 * MILLISECOND, 256) + chance.below(256) * MICROSECOND,
         };
-        let dense = if world == World::Hurried { 95 } else { 50 };
+        // Twins and all, fewer than a flurry.
+        let dense = if world == World::Hurried { 190 } else { 70 };
         let rare = 50 * MILLISECOND * chance.below(2);
         let gap = dense * MICROSECOND + chance.part(rare, 64);
         Self {
@@ -444,6 +445,7 @@ fn entry(mut kernel: Kernel<'_>) {
             pace.unanswered(kernel.now);
             continue;
         }
+        let mut was_on_the_off_chance = false;
         loop {
             let Some(answer) = kernel.call() else {
                 if !kernel.is_honest() {
@@ -468,11 +470,11 @@ fn entry(mut kernel: Kernel<'_>) {
                 }
             }
             promised = false;
-            // A call on the off-chance.
-            if kernel.chance.below(8) == 0 {
-                continue;
+            // A call on the off-chance, once.
+            if was_on_the_off_chance || kernel.chance.below(8) != 0 {
+                break;
             }
-            break;
+            was_on_the_off_chance = true;
         }
     }
     // In two seconds, and each is a poll at least, and a call.

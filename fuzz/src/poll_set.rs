@@ -1,23 +1,25 @@
 //! `poll_set`: a random program on a set of each storage, against a plain list.
 //!
-//! Input: the storage, and then one operation after the other: its kind, and its
-//! argument. The descriptors are ends of real socket pairs, so what a wait finds
-//! must be what `ready` says of each: but of those of which nothing came, so that the
-//! set may rest.
+//! Input: the storage, and then one operation after the other: its kind, with an
+//! interest or an answer in the upper half, and its argument. The descriptors are ends
+//! of real socket pairs, so what a wait finds must be what `ready` says of each; but
+//! what came to nothing twice may rest, and is found again when it has.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wouldblock::{
-    AddressFamily, Deadline, Errno, Growable, Inline, Interest, Io, Key, Op, PollSet, Readiness,
-    Reason, RecvFlags, SendFlags, SocketType, Storage, ready, recv, send, socketpair,
+    AddressFamily, Errno, Growable, Inline, Interest, Io, Key, Op, PollSet, Readiness, Reason,
+    RecvFlags, SendFlags, SocketType, Storage, ready, recv, send, socketpair,
 };
 
 use crate::input::Input;
 
-/// More than the chains that a set begins with.
 const PAIRS: usize = 20;
 const OPERATIONS: usize = 128;
+/// The set forgives more than so many wakes for nothing in a millisecond.
+const FLURRY: u32 = 12;
+const TOLD: Interest = Interest::PRIORITY.union(Interest::HANG_UP);
 
 /// Replays one input.
 pub fn run(data: &[u8]) {
@@ -39,14 +41,83 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// What came of one direction of an entry.
+#[derive(Clone, Copy, Debug, Default)]
+struct Direction {
+    /// It was handed out, and no call has answered.
+    promised: bool,
+    /// How often nothing came of that, running; from two on it may rest.
+    broken: u32,
+    /// And since anything came at all.
+    wakes: u32,
+    /// A call is to be made again, whatever poll says.
+    due: bool,
+}
+
+impl Direction {
+    fn may_rest(self) -> bool {
+        self.broken >= 2 || self.wakes > FLURRY
+    }
+
+    fn blocked(&mut self) {
+        self.due = false;
+        if std::mem::take(&mut self.promised) {
+            self.broken += 1;
+            self.wakes += 1;
+        }
+    }
+
+    fn rests(&mut self) {
+        (self.promised, self.broken) = (false, 2);
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     key: Key,
     fd: usize,
     interest: Interest,
     data: u32,
-    /// Something came to nothing.
-    may_rest: bool,
+    reading: Direction,
+    writing: Direction,
+    /// Something was handed out that no call answers.
+    told: bool,
+}
+
+impl Entry {
+    fn direction(&mut self, op: Op) -> &mut Direction {
+        match op.interest() {
+            Interest::READABLE => &mut self.reading,
+            _ => &mut self.writing,
+        }
+    }
+
+    /// What of its interest the set cannot but watch.
+    fn watched(&self) -> Interest {
+        let mut watched = self.interest;
+        watched.set(
+            Interest::READABLE,
+            watched.contains(Interest::READABLE) && !self.reading.may_rest(),
+        );
+        watched.set(
+            Interest::WRITABLE,
+            watched.contains(Interest::WRITABLE) && !self.writing.may_rest(),
+        );
+        if self.told {
+            watched.remove(TOLD);
+        }
+        watched
+    }
+}
+
+/// What a wait may have found for an entry, and whether it must have.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    key: Key,
+    readiness: Readiness,
+    /// That and nothing else.
+    exactly: bool,
+    must: bool,
 }
 
 struct Program<'a, S: Storage> {
@@ -56,9 +127,11 @@ struct Program<'a, S: Storage> {
     /// What is registered.
     entries: Vec<Entry>,
     /// What the last wait found and nobody has taken.
-    found: Vec<(Key, Readiness)>,
+    found: Vec<Found>,
     /// Every key that there ever was.
     keys: Vec<Key>,
+    /// How many of the operations that take milliseconds are left.
+    patience: u32,
 }
 
 impl<'a, S: Storage> Program<'a, S> {
@@ -70,6 +143,7 @@ impl<'a, S: Storage> Program<'a, S> {
             entries: Vec::new(),
             found: Vec::new(),
             keys: Vec::new(),
+            patience: 3,
         }
     }
 
@@ -87,113 +161,38 @@ impl<'a, S: Storage> Program<'a, S> {
     fn step(&mut self, op: u8, argument: usize, data: u32) {
         let which = argument % self.fds.len();
         let fd = &self.fds[which];
-        let interest = Interest::from_bits_truncate(op >> 4);
+        let (kind, upper) = (op & 15, op >> 4);
+        let interest = Interest::from_bits_truncate(upper);
         let key = self.keys.get(argument % self.keys.len().max(1)).copied();
-        match (op % 16, key) {
-            (0..=2, _) => self.register(which, interest, data),
-            (3, Some(key)) => self.unregister(key),
-            (4, Some(key)) => {
-                let entry = self.entries.iter_mut().find(|entry| entry.key == key);
+        match (kind, key) {
+            (0..=1, _) => self.register(which, interest, data),
+            (2, Some(key)) => self.unregister(key),
+            (3, Some(key)) => {
                 let known = self.set.modify(key, interest).is_ok();
-                assert_eq!(known, entry.is_some());
-                entry
-                    .into_iter()
-                    .for_each(|entry| entry.interest = interest);
-            }
-            (5, Some(key)) => {
-                let entry = self.entries.iter_mut().find(|entry| entry.key == key);
-                let got = self.set.get_mut(key);
-                assert_eq!(got.is_some(), entry.is_some());
-                if let (Some((_, place)), Some(entry)) = (got, entry) {
-                    (*place, entry.data) = (data, data);
+                assert_eq!(known, self.entry(key).is_some());
+                if let Some(entry) = self.entry(key) {
+                    entry.interest = interest;
                 }
             }
-            (6, _) => drop(send(fd, b"!", SendFlags::empty())),
-            (7, _) => while matches!(recv(fd, &mut [0; 64], RecvFlags::empty()), Io::Ready(1..)) {},
-            (8, _) => drop(rustix::net::shutdown(fd, rustix::net::Shutdown::Write)),
-            (9, _) => self.wait(Duration::ZERO.into()),
-            (10, _) => self.wait(Deadline::after(Duration::from_micros(argument as u64))),
-            (11, _) => (0..argument % 8).for_each(|_| self.next_ready()),
-            (12, _) => {
-                let taken: Vec<_> = self.set.drain().take(argument % 4).collect();
-                assert_eq!(taken.len(), self.entries.len().min(argument % 4));
-                for (fd, data) in taken {
-                    let i = self.entries.iter().position(|entry| entry.data == data);
-                    let entry = self.entries.remove(i.expect("was registered"));
-                    assert!(std::ptr::eq(fd, &self.fds[entry.fd]));
-                }
-            }
-            (13 | 14, Some(key)) => self.call(key, op >> 4),
-            (15, Some(key)) => {
-                let other = self.keys[usize::from(op >> 4) % self.keys.len()];
-                let there = |key| self.entries.iter().any(|entry| entry.key == key);
-                let both = key != other && there(key) && there(other);
-                let lent = self.set.get_disjoint_mut([key, other]);
-                assert_eq!(lent.is_some(), both);
-                if let Some([(one, _), (two, _)]) = lent {
-                    assert!(!std::ptr::eq(*one.fd(), *two.fd()));
-                }
-            }
+            (4, Some(key)) => self.change_two(key, usize::from(upper), data),
+            (5, _) => drop(send(fd, b"!", SendFlags::empty())),
+            // Another thread, so to say, which is faster.
+            (6, _) => while matches!(recv(fd, &mut [0; 64], RecvFlags::empty()), Io::Ready(1..)) {},
+            (7, _) => drop(rustix::net::shutdown(fd, rustix::net::Shutdown::Write)),
+            (8, _) => self.wait(),
+            (9, _) => self.serve_in_turn(),
+            (10, _) => (0..argument % 8).for_each(|_| drop(self.next_ready())),
+            (11, Some(key)) => self.call(key, upper),
+            (12, Some(key)) => self.attempt(key, upper),
+            (13, _) => self.drain(argument % 4),
+            (14, _) if self.patience > 0 => self.wait_patiently(),
+            (15, _) if self.patience > 0 => self.serve_with_lies(),
             _ => {}
         }
     }
 
-    /// One call by way of the set, which answers what the socket itself does.
-    fn call(&mut self, key: Key, kind: u8) {
-        let entry = self.entries.iter_mut().find(|entry| entry.key == key);
-        let (Some((mut at, _)), Some(entry)) = (self.set.get_mut(key), entry) else {
-            let gone = self.set.attempt(key, Op::Recv, |_, _| Io::Ready(()));
-            return assert!(gone.is_err());
-        };
-        let fd = &self.fds[entry.fd];
-        let mut byte = [0];
-        // A look that takes nothing.
-        let expected = recv(fd, &mut byte, RecvFlags::PEEK);
-        match kind {
-            0..=3 => {
-                let answer = at.recv(&mut byte, RecvFlags::empty());
-                assert_eq!(answer, expected);
-                entry.may_rest |= answer == Io::Ready(0);
-            }
-            4..=6 => {
-                let answer = at.read(&mut byte);
-                assert_eq!(answer, expected);
-                entry.may_rest |= answer == Io::Ready(0);
-            }
-            7..=9 => {
-                let answer = at.send(b"!", SendFlags::empty());
-                assert_ne!(answer, Io::Ready(0));
-                entry.may_rest |= answer.is_would_block();
-            }
-            // What the kernel did not say: final, or not.
-            10 => {
-                let answer = at.attempt(Op::Recv, |_| Io::<()>::Err(Errno::CONNRESET));
-                assert_eq!(answer, Io::Err(Errno::CONNRESET));
-            }
-            11 => {
-                let answer = at.attempt(Op::Send, |_| Io::<()>::Err(Errno::NOBUFS));
-                assert_eq!(answer, Io::WouldBlock);
-                assert!(at.resting_for().is_some());
-                entry.may_rest = true;
-            }
-            12 => {
-                let answer = at.attempt(Op::Accept, |_| Io::<()>::Err(Errno::INTR));
-                assert_eq!(
-                    (answer, at.resting_for()),
-                    (Io::WouldBlock, Some(Errno::INTR))
-                );
-                entry.may_rest = true;
-            }
-            13 => {
-                let answer = at.attempt(Op::Poll, |_| Io::<()>::Err(Errno::INTR));
-                assert_eq!(answer, Io::Err(Errno::INTR));
-            }
-            _ => {
-                let answer = at.attempt(Op::Recv, |_| Io::<()>::WouldBlock);
-                assert_eq!(answer, Io::WouldBlock);
-                entry.may_rest = true;
-            }
-        }
+    fn entry(&mut self, key: Key) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.key == key)
     }
 
     fn register(&mut self, which: usize, interest: Interest, data: u32) {
@@ -209,7 +208,9 @@ impl<'a, S: Storage> Program<'a, S> {
                     fd: which,
                     interest,
                     data,
-                    may_rest: false,
+                    reading: Direction::default(),
+                    writing: Direction::default(),
+                    told: false,
                 });
             }
             Err(refused) => {
@@ -240,63 +241,259 @@ impl<'a, S: Storage> Program<'a, S> {
         }
     }
 
-    /// A wait finds of each descriptor what `ready` says, and no other.
-    fn wait(&mut self, deadline: Deadline) {
-        // Nobody else does anything meanwhile, so a wait finds what is there now.
-        self.found.clear();
-        let mut unsure = 0;
-        for entry in &self.entries {
-            if entry.interest.is_empty() {
-                continue;
-            }
-            match ready(self.fds[entry.fd].as_fd(), entry.interest) {
-                _ if entry.may_rest => unsure += 1,
-                Io::Ready(readiness) => self.found.push((entry.key, readiness)),
-                Io::WouldBlock => {}
-                Io::Err(errno) => panic!("ready: {errno}"),
-            }
-        }
-        let found = match self.set.select(deadline) {
-            Io::Ready(n) => n,
-            Io::WouldBlock => {
-                assert!(deadline.has_passed());
-                0
-            }
-            Io::Err(errno) => panic!("select: {errno}"),
-        };
-        let sure = self.found.len();
-        assert!(
-            found >= sure && found <= sure + unsure,
-            "{found}, of {:?}",
-            self.entries
-        );
-    }
-
-    fn next_ready(&mut self) {
-        // Of what was found, what is no longer registered is passed over.
-        match self.set.next_ready() {
-            Some((key, readiness)) => {
-                assert!(!readiness.is_empty());
-                let entry = self.entries.iter_mut().find(|entry| entry.key == key);
-                let entry = entry.expect("one that is registered");
-                let place = self.found.iter().position(|one| *one == (key, readiness));
-                match place {
-                    Some(place) => drop(self.found.remove(place)),
-                    None => assert!(entry.may_rest, "was not found, or handed out twice"),
-                }
-                // Of what no call answers, the set itself knows.
-                let reads = entry.interest.contains(Interest::READABLE) && readiness.is_readable();
-                let writes = entry.interest.contains(Interest::WRITABLE) && readiness.is_writable();
-                entry.may_rest |= !reads && !writes;
+    /// Changes the data of this and of another entry, both at once if they are two.
+    fn change_two(&mut self, key: Key, other: usize, data: u32) {
+        let other = self.keys[other % self.keys.len()];
+        let known = self.entry(key).is_some() && self.entry(other).is_some();
+        match self.set.get_disjoint_mut([key, other]) {
+            Some([(_, one), (_, two)]) => {
+                assert!(known && key != other);
+                (*one, *two) = (data, data + 1000);
+                self.entry(key).unwrap().data = data;
+                self.entry(other).unwrap().data = data + 1000;
             }
             None => {
-                let entries = &self.entries;
-                let registered = |key| entries.iter().any(|entry| entry.key == key);
-                let left = self.found.iter().any(|(key, _)| registered(*key));
-                assert!(!left, "{:?}", self.found);
-                self.found.clear();
+                assert!(!known || key == other);
+                let place = self.set.get_mut(key).map(|(_, place)| *place = data);
+                let entry = self.entry(key).map(|entry| entry.data = data);
+                assert_eq!(place, entry);
             }
         }
+    }
+
+    fn drain(&mut self, count: usize) {
+        let taken: Vec<_> = self.set.drain().take(count).collect();
+        assert_eq!(taken.len(), self.entries.len().min(count));
+        for (fd, data) in taken {
+            let i = self.entries.iter().position(|entry| entry.data == data);
+            let entry = self.entries.remove(i.expect("was registered"));
+            assert!(std::ptr::eq(fd, &self.fds[entry.fd]));
+        }
+    }
+
+    /// A call by the set answers what the descriptor itself would.
+    fn call(&mut self, key: Key, how: u8) {
+        let Some(place) = self.entries.iter().position(|entry| entry.key == key) else {
+            return assert!(self.set.get_mut(key).is_none());
+        };
+        let entry = &mut self.entries[place];
+        let fd = &self.fds[entry.fd];
+        let (mut at, _) = self.set.get_mut(key).expect("it is registered");
+        if how % 4 == 0 {
+            let sent = at.send(b"!", SendFlags::empty());
+            assert!(
+                matches!(sent, Io::Ready(1) | Io::Err(Errno::PIPE)),
+                "{sent:?}"
+            );
+            return entry.writing = Direction::default();
+        }
+        let (there, mut buf) = (ready(fd, Interest::READABLE), [0; 3]);
+        let answer = match how % 4 {
+            1 => at.recv(&mut buf, RecvFlags::empty()),
+            2 => at.read(&mut buf),
+            _ => at.attempt(Op::Recv, |fd| recv(fd, &mut buf, RecvFlags::empty())),
+        };
+        match answer {
+            // An end that is read again and again is nothing done.
+            Io::Ready(0) => entry.reading.rests(),
+            Io::Ready(_) => entry.reading = Direction::default(),
+            Io::WouldBlock => entry.reading.blocked(),
+            Io::Err(errno) => panic!("recv: {errno}"),
+        }
+        assert_eq!(answer.is_would_block(), there.is_would_block());
+    }
+
+    /// An answer that the descriptor itself would not give.
+    fn attempt(&mut self, key: Key, how: u8) {
+        let op = if how & 1 == 0 { Op::Recv } else { Op::Send };
+        let said = match how >> 1 {
+            0..=2 => Io::WouldBlock,
+            3 => Io::Ready(()),
+            4 => Io::Err(Errno::INTR),
+            5 => Io::Err(Errno::NOBUFS),
+            _ => Io::Err(Errno::CONNRESET),
+        };
+        let answer = self.set.attempt(key, op, |_, _| said);
+        let Some(entry) = self.entry(key) else {
+            return assert!(answer.is_err());
+        };
+        let direction = entry.direction(op);
+        // To receive, a shortage is final.
+        let rests = match said {
+            Io::Err(errno) if errno == Errno::INTR => Some(errno),
+            Io::Err(errno) if errno == Errno::NOBUFS && op == Op::Send => Some(errno),
+            _ => None,
+        };
+        match said {
+            Io::WouldBlock => direction.blocked(),
+            _ if rests.is_some() => {
+                direction.rests();
+                direction.due = true;
+            }
+            _ => *direction = Direction::default(),
+        }
+        let other = if op == Op::Recv {
+            entry.writing
+        } else {
+            entry.reading
+        };
+        match rests {
+            Some(errno) => {
+                assert_eq!(answer, Ok(Io::WouldBlock));
+                let (at, _) = self.set.get_mut(key).expect("it is registered");
+                let shown = at.resting_for();
+                assert!(shown == Some(errno) || other.may_rest(), "{shown:?}");
+            }
+            None => assert_eq!(answer, Ok(said)),
+        }
+    }
+
+    /// What there is to be found: of each descriptor what `ready` says, and no other.
+    fn expect(&mut self) {
+        self.found.clear();
+        for entry in &mut self.entries {
+            let fd = self.fds[entry.fd].as_fd();
+            let says = |interest: Interest| match ready(fd, interest) {
+                _ if interest.is_empty() => Readiness::empty(),
+                Io::Ready(readiness) => readiness,
+                Io::WouldBlock => Readiness::empty(),
+                Io::Err(errno) => panic!("ready: {errno}"),
+            };
+            let (readiness, watched) = (says(entry.interest), entry.watched());
+            // Asked after one lie, poll says that it is not ready: it is honest.
+            for (part, direction) in [
+                (Interest::READABLE, &mut entry.reading),
+                (Interest::WRITABLE, &mut entry.writing),
+            ] {
+                let asked = watched.contains(part) && direction.broken == 1;
+                if asked && says(part).is_empty() {
+                    direction.broken = 0;
+                }
+            }
+            let must = !says(watched).is_empty();
+            if must || watched != entry.interest {
+                self.found.push(Found {
+                    key: entry.key,
+                    readiness,
+                    exactly: watched == entry.interest,
+                    must,
+                });
+            }
+        }
+    }
+
+    fn wait(&mut self) {
+        let answer = self.set.select(Duration::ZERO);
+        self.expect();
+        let must = self.found.iter().filter(|found| found.must).count();
+        let n = match answer {
+            Io::Ready(n) => n,
+            Io::WouldBlock => 0,
+            Io::Err(errno) => panic!("select: {errno}"),
+        };
+        let may = must..=self.found.len();
+        assert!(may.contains(&n), "{n}, not {may:?}: {:?}", self.entries);
+        assert!(answer != Io::Ready(0));
+    }
+
+    fn next_ready(&mut self) -> Option<(Key, Readiness)> {
+        // Of what was found, what is no longer registered is passed over.
+        let entries = &mut self.entries;
+        let registered = |key| entries.iter().any(|entry| entry.key == key);
+        let Some((key, readiness)) = self.set.next_ready() else {
+            let left = |found: &Found| found.must && registered(found.key);
+            assert!(!self.found.iter().any(left), "{:?}", self.found);
+            self.found.clear();
+            return None;
+        };
+        let place = self.found.iter().position(|found| found.key == key);
+        let found = self.found.remove(place.expect("is handed out once"));
+        let as_if = Readiness::READABLE | Readiness::WRITABLE;
+        let known = (found.readiness | as_if).contains(readiness);
+        assert!(known && !readiness.is_empty(), "{readiness:?}: {found:?}");
+        assert!(
+            !found.exactly || readiness == found.readiness,
+            "{readiness:?}: {found:?}"
+        );
+        let entry = entries.iter_mut().find(|entry| entry.key == key);
+        let entry = entry.expect("it is registered");
+        let reads = entry.interest.contains(Interest::READABLE) && readiness.is_readable();
+        let writes = entry.interest.contains(Interest::WRITABLE) && readiness.is_writable();
+        // Though it may be asked for only later.
+        entry.reading.promised = readiness.is_readable();
+        entry.writing.promised = readiness.is_writable();
+        entry.reading.due &= !reads;
+        entry.writing.due &= !writes;
+        entry.told |= !reads && !writes || !found.exactly;
+        Some((key, readiness))
+    }
+
+    /// One at a time, and everybody twice.
+    fn serve_in_turn(&mut self) {
+        self.wait();
+        let calls = |found: &Found| {
+            found.must && (found.readiness.is_readable() || found.readiness.is_writable())
+        };
+        if self.entries.iter().any(|entry| entry.told) || !self.found.iter().all(calls) {
+            return;
+        }
+        let ready: Vec<_> = self.found.iter().map(|found| found.key).collect();
+        let mut served = Vec::new();
+        for _ in 0..2 * ready.len() {
+            self.wait();
+            served.extend(self.next_ready().map(|(key, _)| key));
+        }
+        for key in ready {
+            let told = self.entry(key).is_some_and(|entry| entry.told);
+            let times = served.iter().filter(|one| **one == key).count();
+            assert!(times == 2 || told, "{times} times: {:?}", self.entries);
+        }
+    }
+
+    /// What rests is found when it has.
+    fn wait_patiently(&mut self) {
+        self.patience -= 1;
+        self.expect();
+        let mut found = self.found.iter();
+        let mut due = self.entries.iter().filter(|entry| {
+            let reads = entry.interest.contains(Interest::READABLE) && entry.reading.due;
+            reads || entry.interest.contains(Interest::WRITABLE) && entry.writing.due
+        });
+        if found.any(|found| !found.readiness.is_empty()) || due.next().is_some() {
+            let answer = self.set.select(Duration::from_secs(2));
+            assert!(answer.is_ready(), "{:?}", self.entries);
+        }
+        self.expect();
+        self.found.iter_mut().for_each(|found| found.must = false);
+    }
+
+    /// Two milliseconds of hand-outs, of which nothing comes.
+    fn serve_with_lies(&mut self) {
+        self.patience -= 1;
+        let mut turns = vec![0; self.entries.len()];
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(2) {
+            assert!(!self.set.select(Duration::from_millis(1)).is_err());
+            while let Some((key, _)) = self.set.next_ready() {
+                for op in [Op::Recv, Op::Send] {
+                    let lie = self.set.attempt(key, op, |_, _| Io::<()>::WouldBlock);
+                    assert_eq!(lie, Ok(Io::WouldBlock));
+                }
+                let place = self.entries.iter().position(|entry| entry.key == key);
+                let place = place.expect("it is registered");
+                let entry = &mut self.entries[place];
+                (entry.reading, entry.writing, entry.told) = Default::default();
+                entry.reading.rests();
+                entry.writing.rests();
+                entry.told = true;
+                turns[place] += 1;
+            }
+        }
+        self.found.clear();
+        // Two lies of each direction, and two when each rest is over, of which the first
+        // takes a millisecond, unless it was one already.
+        let most = 8 + 4 * begun.elapsed().as_millis();
+        assert!(turns.iter().all(|&n| n <= most), "{turns:?} in {most}");
     }
 
     /// The set says what the list says.
