@@ -88,7 +88,7 @@ fn peer_address_of_a_path_of_every_length_is_told_in_full() {
 }
 
 #[test]
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(wouldblock_has = "abstract_names")]
 fn peer_address_of_an_abstract_name_of_every_length_is_told_in_full() {
     use std::os::linux::net::SocketAddrExt;
     for length in 1..=107 {

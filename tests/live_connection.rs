@@ -276,6 +276,10 @@ fn connect_to_a_full_unix_backlog_starts_nothing_and_says_so() {
 #[test]
 #[cfg(target_os = "linux")]
 fn connect_to_a_unix_listener_interrupted_by_a_signal_is_made_again() {
+    use wouldblock::platform::{HOST, Interrupted};
+    if HOST.unix_connect_interrupted != Interrupted::NothingStarted {
+        return println!("skipped: the attempt goes on, as far as the table knows");
+    }
     use std::sync::{
         atomic::{AtomicUsize, Ordering::SeqCst},
         mpsc,

@@ -19,8 +19,8 @@ use common::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags,
-    SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect, poll, ready, recv,
-    recv_fds, recv_from, recv_msg, send_fds, set_nonblocking, socket, socketpair,
+    SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect, poll, recv, recv_fds,
+    recv_from, recv_msg, send_fds, set_nonblocking, socket, socketpair,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -366,7 +366,7 @@ fn recv_fds_of_a_sender_that_ended_still_gives_them() {
 /// The descriptors of a user that nobody has received yet are too many. It passes when
 /// the peer reads, and no event tells.
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(wouldblock_has = "in_flight_errors")]
 fn c09_toomanyrefs_in_flight_says_back_off_and_passes() {
     alone("c09_toomanyrefs_in_flight_says_back_off_and_passes", || {
         let limits = Rlimit {
@@ -390,7 +390,7 @@ fn c09_toomanyrefs_in_flight_says_back_off_and_passes() {
         assert_eq!(answer, Io::Err(Errno::TOOMANYREFS), "after {messages}");
         assert_eq!(Op::Send.outcome(Errno::TOOMANYREFS), Outcome::BackOff);
         assert_eq!(Op::SendToUnix.outcome(Errno::TOOMANYREFS), Outcome::BackOff);
-        assert!(ready(&ours, Interest::WRITABLE).is_ready());
+        assert!(wouldblock::ready(&ours, Interest::WRITABLE).is_ready());
         for _ in 0..messages {
             let (mut byte, mut into) = ([0], [const { None }; 16]);
             let bufs = &mut [IoSliceMut::new(&mut byte)];
@@ -401,7 +401,7 @@ fn c09_toomanyrefs_in_flight_says_back_off_and_passes() {
 }
 
 /// The superuser has no such limit.
-#[cfg(target_os = "linux")]
+#[cfg(wouldblock_has = "in_flight_errors")]
 fn become_nobody() {
     #![allow(unsafe_code, reason = "rustix has no safe form for the whole process")]
     // SAFETY: they change who this process is, and touch no memory.

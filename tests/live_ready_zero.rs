@@ -148,6 +148,9 @@ fn ready_zero_of_a_datagram_socket_is_an_empty_message() {
 
 #[test]
 fn ready_zero_of_seqpacket_is_the_end_where_the_readiness_says_so() {
+    if wouldblock::platform::HOST.pollrdhup == 0 {
+        return println!("skipped: by this table, the readiness cannot say so");
+    }
     let (ours, theirs) = pair(SocketType::SEQPACKET);
     let reader = Reader::start(ours, seqpacket);
     for bytes in [&b"one"[..], b"", b"", b"two"] {

@@ -9,6 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use wouldblock::platform::HOST;
+
 /// Rows on which the two may differ: scenario, operation, reason.
 const MAY_DIFFER: [(&str, &str, &str); 2] = [
     (
@@ -89,8 +91,9 @@ fn record_of_this_kernel_is_what_another_program_recorded() {
         let text = text(output);
         let title = text.lines().next().unwrap();
         let words: Vec<_> = title.split([' ', ',']).collect();
-        if !words[2].starts_with("6.18.") || words[3] != "x86_64" {
-            // Another kernel may answer otherwise, and deserves a record of its own.
+        if !words[2].starts_with("6.18.") || words[3] != "x86_64" || HOST.name != "linux" {
+            // Another kernel may answer otherwise, and deserves a record of its own; with
+            // another table, some calls are not made.
             assert!(title.contains(", table "), "{title}");
             return;
         }

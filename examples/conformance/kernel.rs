@@ -88,7 +88,7 @@ fn receive(flags: RecvFlags) -> Result<Option<OwnedFd>> {
 pub(crate) fn received(report: &mut Report) -> Result<()> {
     let (fact, honoured) = ("cmsg_cloexec_honoured", HOST.cmsg_cloexec_honoured);
     if HOST.msg_cmsg_cloexec == 0 {
-        report.saw(fact, honoured, false);
+        report.saw_fact(fact, honoured, false);
     } else {
         let flag = RecvFlags::from_bits_retain(HOST.msg_cmsg_cloexec);
         let set = match receive(flag)? {
@@ -103,7 +103,7 @@ pub(crate) fn received(report: &mut Report) -> Result<()> {
                 "it came close-on-exec: ask older versions, then enter it",
             );
         } else {
-            report.saw(fact, honoured, set);
+            report.saw_fact(fact, honoured, set);
         }
     }
     let (fact, duplicates) = ("peek_rights", HOST.peek_rights);
@@ -157,7 +157,7 @@ pub(crate) fn send_dontwait(report: &mut Report) -> Result<()> {
             "it did not sleep: read why, then enter it",
         );
     } else {
-        report.saw("send_dontwait", HOST.send_dontwait, seen);
+        report.saw_fact("send_dontwait", HOST.send_dontwait, seen);
     }
     Ok(())
 }
@@ -170,7 +170,7 @@ pub(crate) fn packet_pipes(report: &mut Report) -> Result<()> {
     rustix::io::write(&writer, b"ab")?;
     rustix::io::write(&writer, b"cd")?;
     let n = rustix::io::read(&reader, &mut [0; 8])?;
-    report.saw("packet_pipes", HOST.packet_pipes, set && n == 2);
+    report.saw_fact("packet_pipes", HOST.packet_pipes, set && n == 2);
     Ok(())
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn connects_early(report: &mut Report) -> Result<()> {
         thread::sleep(Duration::from_millis(50));
         if ready(&client, Interest::WRITABLE).is_would_block() {
             let named = rustix::net::getpeername(&client).is_ok();
-            report.saw(fact, table, named);
+            report.saw_fact(fact, table, named);
             return Ok(());
         }
         queued.push(client);
@@ -226,12 +226,7 @@ pub(crate) fn families(report: &mut Report) -> Result<()> {
     let lies = full.is_some_and(|errno| errno.raw_os_error() == HOST.eagain)
         && ready(&sender, Interest::WRITABLE).is_ready();
     let known = table.contains(&i32::from(family.as_raw()));
-    report.follows(
-        fact,
-        table,
-        known == lies,
-        format_args!("AF_NETLINK: {lies}"),
-    );
+    report.saw_fact("receiver_queue_families (netlink)", known, lies);
     Ok(())
 }
 
@@ -252,7 +247,7 @@ pub(crate) fn abstract_names(report: &mut Report) -> Result<()> {
         let fd = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
         let bound = rustix::net::bind(&fd, &address).is_ok();
         let file = std::path::Path::new(&name).exists();
-        report.saw(fact, HOST.abstract_names, bound && !file);
+        report.saw_fact(fact, HOST.abstract_names, bound && !file);
     }
     #[cfg(not(wouldblock_has = "abstract_names"))]
     report.unseen(fact, HOST.abstract_names, "rustix makes no such name here");

@@ -97,7 +97,7 @@ fn poll_bits(report: &mut Report) -> Result<()> {
         HOST.pollwrnorm,
     ];
     let rest = known.iter().fold(seen, |rest, bits| rest & !bits);
-    report.saw("pollrdhup (peer shut down)", HOST.pollrdhup, rest);
+    report.saw_fact("pollrdhup (peer shut down)", HOST.pollrdhup, rest);
     let (reader, writer) = pipe()?;
     drop(writer);
     let seen = bits(&reader, Interest::READABLE)?;
@@ -222,17 +222,16 @@ fn clocks(report: &mut Report) -> Result<()> {
     let fact = "poll_clock (the quickest of 50, by rustix alone)";
     let quickest = kernel::quickest_poll(short)?;
     // Nobody who counts milliseconds comes back before the second.
-    let fine = quickest < Duration::from_millis(2);
-    match HOST.poll_clock {
-        PollClock::Nanoseconds if !fine => {
+    let seen = if quickest < Duration::from_millis(2) {
+        PollClock::Nanoseconds
+    } else {
+        PollClock::Milliseconds
+    };
+    match (HOST.poll_clock, seen) {
+        (PollClock::Nanoseconds, PollClock::Milliseconds) => {
             report.unseen(fact, HOST.poll_clock, "the timer is too coarse");
         }
-        clock => report.follows(
-            fact,
-            clock,
-            fine == (clock == PollClock::Nanoseconds),
-            quickest,
-        ),
+        (clock, seen) => report.saw_fact(fact, clock, seen),
     }
     let answer = poll(&mut [Interest::WRITABLE.on(&ours)], Some(Duration::MAX));
     let taken = answer == Io::Ready(1);

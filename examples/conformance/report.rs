@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Command, Stdio};
 
-use wouldblock::platform::HOST;
+use wouldblock::platform::{HOST, POSIX};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
@@ -193,6 +193,21 @@ impl Report {
                 self.push(Verdict::Older, fact, value, seen);
             }
             _ => self.push(Verdict::Differs, fact, value, format!("{seen:?}")),
+        }
+    }
+
+    /// A fact of the system whose value was seen. The conservative table has none, only
+    /// what is right either way.
+    pub(crate) fn saw_fact<T: PartialEq + Debug>(
+        &mut self,
+        fact: &'static str,
+        expected: T,
+        seen: T,
+    ) {
+        if HOST.name == POSIX.name && expected != seen {
+            self.unseen(fact, expected, &format!("{seen:?} was seen: enter it"));
+        } else {
+            self.saw(fact, expected, seen);
         }
     }
 

@@ -185,7 +185,7 @@ pub(crate) fn descriptors(report: &mut Report) -> Result<()> {
     }
     let (fact, table) = ("send_emfile", HOST.send_emfile);
     if raw == HOST.emfile || !table {
-        report.saw(fact, table, raw == HOST.emfile);
+        report.saw_fact(fact, table, raw == HOST.emfile);
     } else {
         report.unseen(fact, table, &privileged);
     }

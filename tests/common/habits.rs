@@ -30,6 +30,9 @@ pub(crate) struct Habits {
     pub(crate) emfile_keeps_the_connection: bool,
     /// Who connects to a port that is bound and that nobody listens at is refused.
     pub(crate) bound_port_refuses: bool,
+    /// One buffer more than the table's `iov_max` is too many for the kernel:
+    /// `ud.sendmsg1025`.
+    pub(crate) iov_max_is_the_kernels: bool,
     /// A message may be made of no buffers at all.
     pub(crate) no_buffers_are_taken: bool,
     /// Descriptors for which a stream has no room would block: `us.full1.sendmsg_rights`.
@@ -46,6 +49,7 @@ const NOTHING: Habits = Habits {
     pipes_have_one_direction: false,
     emfile_keeps_the_connection: false,
     bound_port_refuses: false,
+    iov_max_is_the_kernels: false,
     no_buffers_are_taken: false,
     full_stream_takes_rights_later: false,
 };
@@ -60,6 +64,7 @@ const LINUX: Habits = Habits {
     pipes_have_one_direction: true,
     emfile_keeps_the_connection: true,
     bound_port_refuses: true,
+    iov_max_is_the_kernels: true,
     no_buffers_are_taken: true,
     full_stream_takes_rights_later: true,
 };
@@ -71,6 +76,7 @@ const FREEBSD: Habits = Habits {
     urgent_is_priority: true,
     emfile_keeps_the_connection: true,
     bound_port_refuses: true,
+    iov_max_is_the_kernels: true,
     no_buffers_are_taken: true,
     full_stream_takes_rights_later: true,
     ..NOTHING
@@ -83,6 +89,7 @@ const NETBSD: Habits = Habits {
     urgent_is_priority: true,
     pipes_have_one_direction: true,
     emfile_keeps_the_connection: true,
+    iov_max_is_the_kernels: true,
     ..NOTHING
 };
 
