@@ -270,7 +270,8 @@ INTEROP = Cargo("test --quiet", cwd="interop", target="interop")
 
 
 @check(builds=[INTEROP], faults=[
-    Fault("the mode is not changed", "src/ops/mode.rs", "flags ^ OFlags::NONBLOCK)", "flags)", "FAILED")])
+    Fault("would-block is an error", "src/mapping/io.rs", "Outcome::WouldBlock => Self::WouldBlock",
+          "Outcome::WouldBlock => Self::Err(errno)", "FAILED")])
 def interop():
     """The echo server on tokio, async-io, smol, calloop, mio, polling and this crate's own set.
 
