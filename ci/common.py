@@ -93,7 +93,7 @@ def run(*command, cwd=ROOT, echo=False, ok=True, stdin="", merged=True, **env):
             print(line, end="", flush=True)
     status, output = process.wait(), "".join(output)
     if ok and status:
-        fail(f"{'' if echo else output}{shlex.join(command)}: exit status {status}")
+        fail(f"{'' if echo else output}{shlex.join(command)[:200]}: exit status {status}")
     return output if ok else (status, output)
 
 
