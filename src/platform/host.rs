@@ -12,9 +12,17 @@ use rustix::io::Errno;
 
 use super::{ALL, POSIX, Platform};
 
-#[cfg(all(feature = "std", target_os = "android"))]
+#[cfg(all(
+    feature = "std",
+    wouldblock_has = "abstract_names",
+    target_os = "android"
+))]
 pub(crate) use std::os::android::net::SocketAddrExt;
-#[cfg(all(feature = "std", target_os = "linux"))]
+#[cfg(all(
+    feature = "std",
+    wouldblock_has = "abstract_names",
+    target_os = "linux"
+))]
 pub(crate) use std::os::linux::net::SocketAddrExt;
 
 /// The table of the system that the crate was compiled for.
