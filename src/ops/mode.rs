@@ -50,7 +50,7 @@ use crate::ops::descriptor::Descriptor;
 /// [Linux](https://man7.org/linux/man-pages/man2/F_GETFL.2const.html)
 #[inline]
 pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), Errno> {
-    replace_nonblocking(fd, nonblocking).map(drop)
+    replace(fd.as_fd(), nonblocking).map(drop)
 }
 
 /// Like [`set_nonblocking`], and returns the mode before.
@@ -67,18 +67,28 @@ pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), 
 /// ```
 #[inline]
 pub fn replace_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<bool, Errno> {
-    let flags = fcntl_getfl(&fd)?;
+    replace(fd.as_fd(), nonblocking)
+}
+
+#[inline(always)]
+fn replace(fd: BorrowedFd<'_>, nonblocking: bool) -> Result<bool, Errno> {
+    let flags = fcntl_getfl(fd)?;
     let before = flags.contains(OFlags::NONBLOCK);
     // Not only to save a call: character devices on macOS and the BSDs may
     // refuse even a change to what they are.
     if before != nonblocking {
-        fcntl_setfl(&fd, flags ^ OFlags::NONBLOCK).inspect_err(|_| {
-            // macOS and FreeBSD change the bit before they ask the driver, which
-            // refuses; they do so once more.
-            let _ = fcntl_setfl(&fd, flags);
-        })?;
+        fcntl_setfl(fd, flags ^ OFlags::NONBLOCK).map_err(|errno| put_back(fd, flags, errno))?;
     }
     Ok(before)
+}
+
+/// macOS and FreeBSD change the bit before they ask the driver, which refuses; they do so
+/// once more. Out of line: it is for nobody else.
+#[cold]
+#[inline(never)]
+fn put_back(fd: BorrowedFd<'_>, flags: OFlags, errno: Errno) -> Errno {
+    let _ = fcntl_setfl(fd, flags);
+    errno
 }
 
 /// `fcntl(fd, F_GETFL)`—Tells whether a descriptor is in non-blocking mode.
