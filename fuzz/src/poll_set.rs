@@ -181,7 +181,11 @@ impl<'a, S: Storage> Program<'a, S> {
             (7, _) => drop(rustix::net::shutdown(fd, rustix::net::Shutdown::Write)),
             (8, _) => self.wait(),
             (9, _) => self.serve_in_turn(),
-            (10, _) => (0..argument % 8).for_each(|_| drop(self.next_ready())),
+            (10, _) => {
+                for _ in 0..argument % 8 {
+                    self.next_ready();
+                }
+            }
             (11, Some(key)) => self.call(key, upper),
             (12, Some(key)) => self.attempt(key, upper),
             (13, _) => self.drain(argument % 4),

@@ -195,13 +195,16 @@ impl Pace {
         self.step = (self.step + 1).min(LONGEST_STEP);
         self.due = due;
         // The rest itself is no sign that the kernel waits.
-        (self.since, self.wakes) = (self.until, 0);
+        self.wakes = 0;
         Next::Rest { until: self.until }
     }
 
     /// Counts a wake for nothing.
     fn is_flurry(&mut self, now: u64) -> bool {
-        if now.saturating_sub(self.since) >= MILLISECOND {
+        if self.wakes == 0 {
+            // After a rest, which may have ended late.
+            self.since = now;
+        } else if now.saturating_sub(self.since) >= MILLISECOND {
             (self.since, self.wakes, self.distrust) = (now, 0, false);
         }
         self.wakes = self.wakes.saturating_add(1);
@@ -479,7 +482,8 @@ mod tests {
                 assert_eq!(next, Do::Poll { until: u64::MAX });
                 let until = now + length * MILLISECOND;
                 assert_eq!(wait.next(early, now), Do::Sleep { until });
-                now = until;
+                // However late the machine is.
+                now = until + 3 * MILLISECOND;
                 assert_eq!(wait.next(Event::Slept, now), Do::Call);
                 next = wait.next(Event::Answered(Answer::WouldBlock), now);
             }
