@@ -3,10 +3,13 @@
 use core::time::Duration;
 
 #[cfg(wouldblock_has = "nanosleep")]
-use rustix::thread::nanosleep;
+use rustix::thread::{NanosleepRelativeResult, nanosleep};
 #[cfg(wouldblock_has = "nanosleep")]
 use rustix::time::Timespec;
 use rustix::time::{ClockId, clock_gettime};
+
+#[cfg(any(wouldblock_has = "nanosleep", not(feature = "std")))]
+use crate::ops::poll::poll;
 
 /// The time on a clock that never goes back, in nanoseconds since some moment in
 /// the past.
@@ -34,11 +37,14 @@ pub(crate) fn sleep_until(end: u64) {
     }
 }
 
-/// Sleeps for that many nanoseconds, or less.
+/// Sleeps for that many nanoseconds, or less. A sandbox may refuse it, and allow to wait
+/// for nothing.
 #[cfg(wouldblock_has = "nanosleep")]
 fn sleep(time: u64) {
-    if let Ok(request) = Timespec::try_from(Duration::from_nanos(time)) {
-        let _ = nanosleep(&request);
+    let time = Duration::from_nanos(time);
+    let slept = Timespec::try_from(time).map(|request| nanosleep(&request));
+    if let Ok(NanosleepRelativeResult::Err(_)) = slept {
+        let _ = poll(&mut [], Some(time));
     }
 }
 
@@ -51,5 +57,5 @@ fn sleep(time: u64) {
     #[cfg(feature = "std")]
     std::thread::sleep(time);
     #[cfg(not(feature = "std"))]
-    let _ = crate::ops::poll::poll(&mut [], Some(time));
+    let _ = poll(&mut [], Some(time));
 }

@@ -116,8 +116,9 @@ pub(super) fn after_poll(kernel: &mut Pace, answer: Io, wake: u64, deadline: u64
     let time = now();
     let next = match answer {
         Io::WouldBlock if time >= wake => Next::Wait,
-        Io::Ready(_) => kernel.answered(Answer::Nudge, time),
-        Io::WouldBlock => kernel.answered(Answer::Early, time),
+        Io::Ready(0) => kernel.answered(Answer::Nudge, time),
+        // It said that something is ready, and of nothing that it is.
+        Io::Ready(_) | Io::WouldBlock => kernel.answered(Answer::Early, time),
         Io::Err(errno) => match Op::Poll.outcome(errno) {
             Outcome::Interrupted => kernel.answered(Answer::Nudge, time),
             Outcome::BackOff if time < deadline => kernel.answered(Answer::Early, time),

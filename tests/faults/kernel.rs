@@ -3,12 +3,14 @@
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use libc::{c_long, sock_filter};
 
 /// A system call that is waiting for its answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
+    pub(crate) number: c_long,
     pub(crate) args: [u64; 6],
 }
 
@@ -148,8 +150,9 @@ fn next(listener: &OwnedFd) -> Option<(u64, Call)> {
     // SAFETY: the call fills in the structure of the size that it encodes.
     let done = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV, &raw mut notif) };
     assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    let number = notif.data.nr.into();
     let args = notif.data.args;
-    Some((notif.id, Call { args }))
+    Some((notif.id, Call { number, args }))
 }
 
 fn reply(listener: &OwnedFd, id: u64, answer: Answer) {
@@ -191,6 +194,28 @@ impl Call {
 }
 
 impl Call {
+    /// How long a `ppoll` may wait; `None` is for ever.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        let timeout = std::ptr::with_exposed_provenance::<libc::timespec>(self.args[2] as usize);
+        // SAFETY: the caller's, or null, while it is in the call.
+        let timeout = unsafe { timeout.as_ref() }?;
+        Some(Duration::new(timeout.tv_sec as u64, timeout.tv_nsec as u32))
+    }
+
+    /// Says of each descriptor of a `ppoll`, by what was asked, what it reports. Returns
+    /// how many report anything.
+    pub(crate) fn report(&self, revents: impl Fn(i16) -> i16) -> i64 {
+        let fds = std::ptr::with_exposed_provenance_mut::<libc::pollfd>(self.args[0] as usize);
+        let mut count = 0;
+        for i in 0..self.args[1] as usize {
+            // SAFETY: one of the caller's array of that many, while it is in the call.
+            let fd = unsafe { &mut *fds.add(i) };
+            fd.revents = if fd.fd < 0 { 0 } else { revents(fd.events) };
+            count += i64::from(fd.revents != 0);
+        }
+        count
+    }
+
     /// Writes an address of this family where a `getpeername` wants one.
     pub(crate) fn name_peer(&self, family: u16) {
         let name = std::ptr::with_exposed_provenance_mut::<u16>(self.args[1] as usize);

@@ -12,6 +12,7 @@
 )]
 
 mod kernel;
+mod lies;
 mod waits;
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -1,0 +1,226 @@
+//! A poll that lies in each way that it could, and clocks that do not sleep.
+
+use std::time::{Duration, Instant};
+
+use crate::kernel::{Answer, Call, always, answered, is_available};
+use crate::{IN, OUT, World};
+use wouldblock::{
+    At, Deadline, Errno, Inline, Interest, Io, Op, PollSet, Retry, recv, send, until,
+};
+
+const TIME: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(20);
+
+/// What a poll answers, as often as it is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lie {
+    /// Each descriptor is ready for what was asked.
+    Asked,
+    /// Each has hung up, or an error, whatever was asked.
+    Always(i16),
+    /// Something is ready, and nothing says what.
+    Nothing,
+    /// Ready for what was asked, but not when it is asked without waiting.
+    Flapping,
+    /// The other way about.
+    Teasing,
+    /// Interrupted, and ready for what was asked. (Not of a set, which asks twice.)
+    ByTurns,
+}
+
+const LIES: [Lie; 7] = [
+    Lie::Asked,
+    Lie::Always(libc::POLLHUP),
+    Lie::Always(libc::POLLERR),
+    Lie::Nothing,
+    Lie::Flapping,
+    Lie::Teasing,
+    Lie::ByTurns,
+];
+
+impl Lie {
+    fn answer(self, call: &Call, polls: usize) -> Answer {
+        let asks = call.timeout() == Some(Duration::ZERO);
+        match self {
+            Self::Always(bits) => Answer::Value(call.report(|_| bits)),
+            Self::Nothing => Answer::Value(1),
+            Self::Flapping if asks => Answer::Value(0),
+            Self::Teasing if !asks => Answer::Value(0),
+            Self::ByTurns if polls % 2 == 0 => Answer::Errno(libc::EINTR),
+            _ => Answer::Value(call.report(|events| events)),
+        }
+    }
+
+    /// How many calls it may cost in that time, and how many polls.
+    fn limits(self) -> (usize, usize) {
+        match self {
+            // 32 wakes in a millisecond could be honest, and here a call takes its time.
+            Self::Flapping => (32 * 300, 2 * 32 * 300),
+            _ => (40, 300),
+        }
+    }
+}
+
+/// A wait for a byte, by a receiving call.
+type Wait = fn(&World, Deadline) -> Io<()>;
+
+/// The loop of a server, for one descriptor.
+fn serve(
+    world: &World,
+    end: Deadline,
+    interest: Interest,
+    call: impl Fn(&mut At<'_, &std::os::unix::net::UnixStream>) -> Io<()>,
+) -> Io<()> {
+    let mut set: PollSet<_, (), Inline<2>> = PollSet::new();
+    set.register(&world.ours, interest, ()).unwrap();
+    while !end.has_passed() {
+        assert!(!set.select(end).is_err());
+        while let Some((key, _)) = set.next_ready() {
+            if let answer @ Io::Ready(()) = call(&mut set.get_mut(key).unwrap().0) {
+                return answer;
+            }
+        }
+    }
+    Io::WouldBlock
+}
+
+const WAITS: [(&str, Wait); 6] = [
+    ("until", |w, end| {
+        until(&w.ours, end).recv(&mut [0], IN).map(drop)
+    }),
+    ("retry", |w, end| {
+        let call = |fd: std::os::fd::BorrowedFd<'_>| recv(fd, &mut [0], IN).map(drop);
+        until(&w.ours, end).retry(Retry::Recv, call)
+    }),
+    ("set", |w, end| {
+        serve(w, end, Interest::READABLE, |at| {
+            at.recv(&mut [0], IN).map(drop)
+        })
+    }),
+    ("set, told of hang-ups", |w, end| {
+        let interest = Interest::READABLE | Interest::HANG_UP | Interest::PRIORITY;
+        serve(w, end, interest, |at| at.recv(&mut [0], IN).map(drop))
+    }),
+    ("set, both directions", |w, end| {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        serve(w, end, interest, |at| {
+            let full = at.attempt(Op::Send, |_| Io::<()>::WouldBlock);
+            assert_eq!(full, Io::WouldBlock);
+            at.recv(&mut [0], IN).map(drop)
+        })
+    }),
+    ("set, drained by attempt", |w, end| {
+        serve(w, end, Interest::READABLE, |at| {
+            at.attempt(Op::Recv, |fd| recv(*fd, &mut [0], IN).map(drop))
+        })
+    }),
+];
+
+/// Each lie at the same time; gives the name of the wait, the lie and a world.
+fn under_each_lie(test: impl Fn(&str, Wait, Lie, &World) + Sync) {
+    if !is_available() {
+        return;
+    }
+    for (name, wait) in WAITS {
+        std::thread::scope(|scope| {
+            for lie in LIES {
+                if name.starts_with("set") && lie == Lie::ByTurns {
+                    continue;
+                }
+                let test = &test;
+                scope.spawn(move || test(name, wait, lie, &World::new()));
+            }
+        });
+    }
+}
+
+#[test]
+fn waits_whose_polls_lie_end_on_their_deadline_and_do_not_spin() {
+    under_each_lie(|name, wait, lie, world| {
+        let (mut polls, mut calls) = (0, 0);
+        let kernel = |call: &Call| match call.number {
+            libc::SYS_ppoll => {
+                polls += 1;
+                lie.answer(call, polls)
+            }
+            _ => {
+                calls += 1;
+                Answer::Real
+            }
+        };
+        let body = || {
+            let end = Deadline::after(TIME);
+            let answer = wait(world, end);
+            (answer, end.has_passed())
+        };
+        let numbers = [libc::SYS_ppoll, libc::SYS_recvfrom];
+        let (ended, _) = answered(&numbers, kernel, body);
+        assert_eq!(ended, (Io::WouldBlock, true), "{name}, {lie:?}");
+        let (most_calls, most_polls) = lie.limits();
+        let few = calls <= most_calls && polls <= most_polls;
+        assert!(few, "{name}, {lie:?}: {calls} calls, {polls} polls");
+    });
+}
+
+/// poll goes on as before, and yet what comes is found. A set whose poll tells of nothing
+/// cannot know whom to call.
+#[test]
+fn waits_whose_polls_lie_find_what_comes_within_a_rest() {
+    under_each_lie(|name, wait, lie, world| {
+        let tells = matches!(lie, Lie::Asked | Lie::Always(_) | Lie::Flapping);
+        if name.starts_with("set") && !tells {
+            return;
+        }
+        let mut best = Duration::MAX;
+        for _ in 0..5 {
+            let (begun, mut polls, mut came) = (Instant::now(), 0, None);
+            let kernel = |call: &Call| {
+                polls += 1;
+                if came.is_none() && begun.elapsed() >= TIME / 4 {
+                    assert_eq!(send(&world.theirs, b"!", OUT), Io::Ready(1));
+                    came = Some(Instant::now());
+                }
+                lie.answer(call, polls)
+            };
+            let body = || {
+                let answer = wait(world, Deadline::after(LONG));
+                (answer, Instant::now())
+            };
+            let ((answer, found), _) = answered(&[libc::SYS_ppoll], kernel, body);
+            assert_eq!(answer, Io::Ready(()), "{name}, {lie:?}");
+            best = best.min(found.saturating_duration_since(came.unwrap()));
+            if best < Duration::from_millis(20) {
+                return;
+            }
+        }
+        panic!("{name}, {lie:?}: {best:?} late");
+    });
+}
+
+/// A sandbox that forbids to sleep: poll of nothing sleeps as well.
+#[test]
+fn rests_where_sleeping_is_refused_use_no_processor() {
+    if !is_available() {
+        return;
+    }
+    for errno in [libc::ENOSYS, libc::EPERM] {
+        let world = World::new();
+        let body = || {
+            let begun = cpu_time();
+            let end = Deadline::after(TIME);
+            let short = |_: std::os::fd::BorrowedFd<'_>| Io::<()>::Err(Errno::NOBUFS);
+            let answer = until(&world.ours, end).retry(Retry::Send, short);
+            assert_eq!(answer, Io::Err(Errno::NOBUFS));
+            assert!(end.has_passed());
+            cpu_time() - begun
+        };
+        let numbers = [libc::SYS_nanosleep, libc::SYS_clock_nanosleep];
+        let used = always(&numbers, errno, body);
+        assert!(used < TIME / 30, "{errno}: {used:?} of processor time");
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap()
+}
