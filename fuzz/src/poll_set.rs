@@ -457,7 +457,7 @@ impl<'a, S: Storage> Program<'a, S> {
     /// What rests is found when it has.
     fn wait_patiently(&mut self) {
         self.patience -= 1;
-        self.expect();
+        self.wait();
         let mut found = self.found.iter();
         let mut due = self.entries.iter().filter(|entry| {
             let reads = entry.interest.contains(Interest::READABLE) && entry.reading.due;
