@@ -56,16 +56,6 @@ WITHOUT_FACTS = {
     "headers": "it compares the table of the machine by its name",
     "platforms_": "what checks each table, by the targets' names",
     "every_operation_answers": "which system call makes a pipe",
-    "interrupted_by_a_signal_is_made_again": "that Linux starts nothing",
-    "too_many_buffers": "that 1024 are taken",
-    "abstract_name": "that there are such names",
-    "conformance_": "the example says which facts are not so",
-    "full_netlink_receiver": "which families share the receiver's queue",
-    "ready_zero_of_seqpacket": "that a pipe can keep the ends of messages",
-    "recv_fds_keeps_as_many": "whether a peek hands out descriptors",
-    "record_of_this_kernel": "that pipes are made non-blocking",
-    "toomanyrefs": "which errno says that too much is in flight",
-    "too_many_descriptors_in_flight": "the same",
 }
 
 
