@@ -9,14 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use common::{
-    assert_ends, assert_same_file, habits::habits, pipe, read_exactly, tcp_pair, wait_for,
-    wait_to_read,
+    assert_ends, assert_same_file, habits::habits, pipe, read_exactly, tcp_pair, wait_to_read,
 };
 use rustix::io::{FdFlags, fcntl_getfd};
 use wouldblock::platform::HOST;
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, SocketAddrAny,
-    SocketAddrUnix, ready, recv_fds, recv_from, recv_msg, send_fds, send_msg, send_msg_to, send_to,
+    SocketAddrUnix, recv_fds, recv_from, recv_msg, send_fds, send_msg, send_msg_to, send_to,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -245,7 +244,9 @@ fn send_to_a_full_unix_receiver_is_no_would_block_and_says_back_off() {
         assert_eq!(answer, Io::Err(Errno::AGAIN));
         assert_eq!(Op::SendToUnix.outcome(Errno::AGAIN), Outcome::BackOff);
         // Whoever waited for room would spin.
-        let readiness = ready(&ours, Interest::WRITABLE).ready().unwrap();
+        let readiness = wouldblock::ready(&ours, Interest::WRITABLE)
+            .ready()
+            .unwrap();
         assert!(readiness.is_writable());
     }
     assert!(receiver.recv(&mut [0; 8], NONE).is_ready());
@@ -272,9 +273,9 @@ fn r_sendto_with_ones_own_buffer_full_would_block_and_the_event_comes() {
             }
         };
         assert_eq!(answer, Io::WouldBlock);
-        assert!(ready(&ours, Interest::WRITABLE).is_would_block());
+        assert!(wouldblock::ready(&ours, Interest::WRITABLE).is_would_block());
         while receiver.recv(&mut [0; 8], NONE).is_ready() {}
-        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+        assert!(common::wait_for(&ours, Interest::WRITABLE).is_writable());
     }
 }
 
@@ -295,9 +296,9 @@ fn send_to_an_address_from_a_full_seqpacket_would_block() {
             send_msg_to(&ours, &bufs, SEND, &address),
         ];
         assert_eq!(answers, [Io::WouldBlock; 2], "{size}");
-        assert!(ready(&ours, Interest::WRITABLE).is_would_block());
+        assert!(wouldblock::ready(&ours, Interest::WRITABLE).is_would_block());
         while wouldblock::recv(&theirs, &mut [0; 8], NONE).is_ready() {}
-        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+        assert!(common::wait_for(&ours, Interest::WRITABLE).is_writable());
     }
 }
 
@@ -324,7 +325,7 @@ fn send_to_a_full_netlink_receiver_is_no_would_block_and_says_back_off() {
     };
     assert_eq!(answer, Io::Err(Errno::AGAIN));
     assert_eq!(Op::SendToUnix.outcome(Errno::AGAIN), Outcome::BackOff);
-    assert!(ready(&ours, Interest::WRITABLE).is_ready());
+    assert!(wouldblock::ready(&ours, Interest::WRITABLE).is_ready());
     let bufs = [IoSlice::new(&message)];
     let answer = send_msg_to(&ours, &bufs, SEND, &address);
     assert_eq!(answer, Io::Err(Errno::AGAIN));
@@ -341,7 +342,7 @@ fn send_to_an_internet_address_from_a_full_socket_would_block() {
     common::fill(|buf| send_to(&ours, buf, SEND, &address));
     let bufs = [IoSlice::new(b"more")];
     assert_eq!(send_msg_to(&ours, &bufs, SEND, &address), Io::WouldBlock);
-    assert!(ready(&ours, Interest::WRITABLE).is_would_block());
+    assert!(wouldblock::ready(&ours, Interest::WRITABLE).is_would_block());
 }
 
 #[test]

@@ -8,8 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use wouldblock::{
-    Errno, Io, ModeGuard, NonBlocking, Refused, is_nonblocking, read, replace_nonblocking,
-    set_nonblocking,
+    Io, ModeGuard, NonBlocking, is_nonblocking, read, replace_nonblocking, set_nonblocking,
 };
 
 #[test]
@@ -54,7 +53,10 @@ fn set_nonblocking_on_a_duplicate_changes_the_original() {
 fn set_nonblocking_refused_fails_with_the_errno() {
     use rustix::fs::{Mode, OFlags, open};
     let path_only = open("/", OFlags::PATH, Mode::empty()).unwrap();
-    assert_eq!(set_nonblocking(&path_only, true), Err(Errno::BADF));
+    assert_eq!(
+        set_nonblocking(&path_only, true),
+        Err(wouldblock::Errno::BADF)
+    );
 }
 
 #[test]
@@ -63,11 +65,11 @@ fn nonblocking_new_refused_hands_the_descriptor_back() {
     use rustix::fs::{Mode, OFlags, open};
     let path_only: OwnedFd = open("/", OFlags::PATH, Mode::empty()).unwrap();
     let number = path_only.as_raw_fd();
-    let refused: Refused<OwnedFd> = NonBlocking::new(path_only).unwrap_err();
+    let refused: wouldblock::Refused<OwnedFd> = NonBlocking::new(path_only).unwrap_err();
     assert_eq!(refused.fd.as_raw_fd(), number);
-    assert_eq!(refused.errno, Errno::BADF);
+    assert_eq!(refused.errno, wouldblock::Errno::BADF);
     assert!(refused.to_string().contains("refused the mode"));
-    assert_eq!(Errno::from(refused), Errno::BADF);
+    assert_eq!(wouldblock::Errno::from(refused), wouldblock::Errno::BADF);
 }
 
 #[test]
@@ -82,7 +84,10 @@ fn refused_says_why_and_asks_nothing_of_the_descriptor() {
     #[cfg(feature = "std")]
     {
         let error = std::io::Error::from(refused());
-        assert_eq!(error.raw_os_error(), Some(Errno::BADF.raw_os_error()));
+        assert_eq!(
+            error.raw_os_error(),
+            Some(wouldblock::Errno::BADF.raw_os_error())
+        );
     }
 }
 
