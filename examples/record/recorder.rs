@@ -73,6 +73,8 @@ impl<T: Value, U> Value for (T, U) {
 
 pub(crate) struct Recorder {
     prefix: &'static str,
+    /// The next row depends on what happens first.
+    by_chance: bool,
     /// Calls that did not come back when they were made before: scenario and operation.
     hung: Vec<(String, String)>,
 }
@@ -87,7 +89,11 @@ enum How {
 
 impl Recorder {
     pub(crate) fn new(prefix: &'static str, hung: Vec<(String, String)>) -> Self {
-        Self { prefix, hung }
+        Self {
+            prefix,
+            by_chance: false,
+            hung,
+        }
     }
 
     /// The whole name of a scenario.
@@ -104,8 +110,17 @@ impl Recorder {
         }
     }
 
-    fn row(&self, op: &str, scenario: &str, poll_row: &str) -> Row {
+    /// Of the next row no two runs need to say the same, even if these do.
+    pub(crate) fn by_chance(&mut self) -> &mut Self {
+        self.by_chance = true;
+        self
+    }
+
+    fn row(&mut self, op: &str, scenario: &str, poll_row: &str) -> Row {
         let mut row = Row::new(self.name(scenario), op);
+        if std::mem::take(&mut self.by_chance) {
+            row.stable = "no".into();
+        }
         if !poll_row.is_empty() {
             row.poll_row = self.name(poll_row);
         }
@@ -176,7 +191,8 @@ impl Recorder {
         poll_row: &str,
         call: impl FnOnce() -> Result<T>,
     ) -> Option<T> {
-        self.made(self.row(op, scenario, poll_row), How::Plainly, call)
+        let row = self.row(op, scenario, poll_row);
+        self.made(row, How::Plainly, call)
     }
 
     /// One call that sleeps on some system, or on all: less time is spent on it.
@@ -187,7 +203,8 @@ impl Recorder {
         poll_row: &str,
         call: impl FnOnce() -> Result<T>,
     ) -> Option<T> {
-        self.made(self.row(op, scenario, poll_row), How::MaySleep, call)
+        let row = self.row(op, scenario, poll_row);
+        self.made(row, How::MaySleep, call)
     }
 
     /// One call that has to sleep, and what it says when signals come meanwhile.
