@@ -82,7 +82,12 @@ fn conformance_for_a_reader_that_leaves_ends_quietly() {
     drop(child.stdout.take());
     let output = common::within_deadline(|| child.wait_with_output().unwrap());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert!(output.status.success(), "{}", output.status);
+    // A fact may differ here, and no more.
+    assert!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "{}",
+        output.status
+    );
 }
 
 /// `POLLRDHUP` came with FreeBSD 13.1.
