@@ -55,7 +55,8 @@ impl Lie {
     fn limits(self) -> (usize, usize) {
         match self {
             // 32 wakes in a millisecond could be honest, and here a call takes its time.
-            Self::Flapping => (32 * 300, 2 * 32 * 300),
+            // Each of two directions: a call, a question of its own, and a wait of the set.
+            Self::Flapping => (2 * 32 * 300, 2 * 2 * 32 * 300),
             // Reading and being told rest apart: each wakes after 1, 2, 4 and 8 ms, then
             // every 16 ms, and on a busy machine no two of these come at once.
             _ => (2 * (5 + 300 / 16 + 1), 300),
