@@ -15,7 +15,7 @@ use std::{env, fs, process, process::ExitCode, thread, time::Instant};
 
 use rustix::net::sockopt;
 use wouldblock::{AsFd, Interest, Io, Op, Outcome, RecvFlags, SendFlags, SocketAddrUnix};
-use wouldblock::{pipe, poll, read, ready, recv, send, send_to, set_nonblocking, until, write};
+use wouldblock::{pipe, poll, read, recv, send, send_to, set_nonblocking, until, write};
 
 /// Longer than any wait here takes: a mistake ends the tour and cannot hang it.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -100,7 +100,7 @@ fn full_queue(out: &mut impl Write) -> io::Result<()> {
     set_nonblocking(&ours, true)?;
     let sent = || send(&ours, b"!", SendFlags::empty());
     repeat(out, "send(pair, 1 byte)", Op::Send, sent)?;
-    told_of_room(out, "ready(pair, WRITABLE)", &ours)?;
+    told_of_room(out, "poll(pair, WRITABLE)", &ours)?;
 
     // Many senders take turns: the queue is full before any one's own buffer.
     let senders: io::Result<Vec<_>> = (0..16).map(|_| UnixDatagram::unbound()).collect();
@@ -114,7 +114,7 @@ fn full_queue(out: &mut impl Write) -> io::Result<()> {
     };
     let filled = repeat(out, "send_to(name, 1 byte)", Op::SendToUnix, sent);
     filled.and(fs::remove_file(&path))?;
-    told_of_room(out, "ready(sender, WRITABLE)", &senders[turn])
+    told_of_room(out, "poll(sender, WRITABLE)", &senders[turn])
 }
 
 /// Has an answer received, by a number of calls, and tells what it cost.
@@ -166,7 +166,7 @@ fn next_step(op: Op, answer: Io) -> String {
 
 /// Whether poll would be a wait, after a send that was refused.
 fn told_of_room(out: &mut impl Write, call: &str, fd: &impl AsFd) -> io::Result<()> {
-    let answer = ready(fd, Interest::WRITABLE);
+    let answer = until(fd, Duration::ZERO).ready(Interest::WRITABLE);
     let meaning = match answer {
         Io::WouldBlock => "poll would wait for room",
         _ => "poll would spin: it answers at once",

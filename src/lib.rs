@@ -305,7 +305,7 @@
 //!
 //! There is no adapter for `embedded-io`: the contract of its `Read` and `Write` is to
 //! block until there is a byte, or room for one, and neither they nor their errors have
-//! a would-block. (Its `ReadReady` and `WriteReady` ask what [`ready`] answers.)
+//! a would-block. (Its `ReadReady` and `WriteReady` ask what [`Until::ready`] answers.)
 //!
 //! # Not here
 //!
@@ -325,8 +325,10 @@
 //! They go together, since the descriptors are the same:
 //!
 //! ```
+//! use std::net::SocketAddrV4;
+//!
 //! use rustix::net::{Shutdown, bind, getsockname, listen, shutdown, sockopt};
-//! use wouldblock::{AddressFamily, Io, SocketAddrV4, SocketType, accept, connect, socket};
+//! use wouldblock::{AddressFamily, Io, SocketType, accept, connect, socket};
 //!
 //! let listener = socket(AddressFamily::INET, SocketType::STREAM, None)?;
 //! sockopt::set_socket_reuseaddr(&listener, true)?;
@@ -411,8 +413,6 @@ pub use ops::descriptors::recv_fds;
 #[doc(alias("SCM_RIGHTS", "sendmsg"))]
 pub use ops::descriptors::send_fds;
 pub use ops::message::{Message, recv_from, recv_msg, send_msg, send_to};
-#[doc(alias("sendmsg"))]
-pub use ops::message::{send_msg_all, send_msg_to};
 pub use ops::mode::Refused;
 #[doc(alias("O_NONBLOCK", "F_GETFL"))]
 pub use ops::mode::is_nonblocking;
@@ -422,14 +422,10 @@ pub use ops::mode::set_nonblocking;
 pub use ops::mode::{ModeGuard, NonBlocking, replace_nonblocking};
 #[doc(alias("ppoll", "select"))]
 pub use ops::poll::poll;
-#[doc(alias("poll"))]
-pub use ops::poll::ready;
 #[cfg(feature = "std")]
 #[doc(alias("makefile"))]
 pub use ops::std_io::StdIo;
 pub use ops::stream::read;
-#[doc(alias("read"))]
-pub use ops::stream::read_with;
 #[doc(alias("recv_into"))]
 pub use ops::stream::recv;
 #[doc(alias("recv"))]
@@ -438,7 +434,7 @@ pub use ops::stream::recv_with;
 pub use ops::stream::send;
 #[doc(alias("SIGPIPE"))]
 pub use ops::stream::write;
-pub use ops::vectored::{readv, send_all, write_all, writev, writev_all};
+pub use ops::vectored::{readv, send_all, write_all, writev};
 #[doc(alias("timeout"))]
 pub use wait::deadline::Deadline;
 #[doc(alias("selectors", "DefaultSelector", "select"))]
@@ -453,7 +449,4 @@ pub use wait::until::{Retry, Turn, Until};
 pub use rustix::event::PollFd;
 pub use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 pub use rustix::io::{Errno, IoSlice, IoSliceMut};
-pub use rustix::net::{
-    AddressFamily, Protocol, SocketAddr, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketAddrV6,
-    SocketType,
-};
+pub use rustix::net::{AddressFamily, Protocol, SocketAddrAny, SocketAddrUnix, SocketType};

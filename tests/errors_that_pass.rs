@@ -22,12 +22,12 @@ use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 
 use common::{
-    STARTS, alone, only_port, set_option, start, tcp_pair, tcp_socket, wait_for, wait_to_read,
+    STARTS, alone, only_port, ready, set_option, start, tcp_pair, tcp_socket, wait_for,
+    wait_to_read,
 };
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, Op, Outcome, RecvFlags, SendFlags, SocketAddrUnix,
-    SocketType, connect, finish_connect, read, ready, recv, send, send_to, set_nonblocking, socket,
-    write,
+    SocketType, connect, finish_connect, read, recv, send, send_to, set_nonblocking, socket, write,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();

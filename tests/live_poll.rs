@@ -8,10 +8,10 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use common::{
-    fill, habits::habits, pipe, reset, tcp_pair, thread_cpu_time, wait_for, within_deadline,
+    fill, habits::habits, pipe, ready, reset, tcp_pair, thread_cpu_time, wait_for, within_deadline,
 };
 use wouldblock::{
-    Errno, Interest, Io, NonBlocking, Op, Outcome, PollFd, Readiness, RecvFlags, poll, ready, recv,
+    Errno, Interest, Io, NonBlocking, Op, Outcome, PollFd, Readiness, RecvFlags, poll, recv,
     set_nonblocking,
 };
 
@@ -296,7 +296,7 @@ fn readiness_of_a_pipe_without_a_reader_is_writable() {
     let (reader, writer) = pipe();
     let writer = NonBlocking::new(writer).unwrap();
     fill(|buf| writer.write(buf));
-    assert_eq!(writer.ready(Interest::WRITABLE), Io::WouldBlock);
+    assert_eq!(ready(&writer, Interest::WRITABLE), Io::WouldBlock);
     drop(reader);
     let readiness = wait_for(&writer, Interest::WRITABLE);
     assert!(readiness.is_writable(), "{readiness:?}");

@@ -13,11 +13,11 @@ use std::ptr::null_mut;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use common::{DEADLINE, pipe, wait_for};
+use common::{DEADLINE, pipe, ready, wait_for};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use wouldblock::{
     AddressFamily, Deadline, Errno, Interest, Io, Readiness, RecvFlags, SendFlags, SocketType,
-    read, ready, recv, send, set_nonblocking, socketpair, until, write,
+    read, recv, send, set_nonblocking, socketpair, until, write,
 };
 
 const SEND: SendFlags = SendFlags::empty();

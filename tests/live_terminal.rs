@@ -7,7 +7,7 @@
 mod common;
 
 use std::io::{IoSlice, IoSliceMut};
-use std::mem::{MaybeUninit, zeroed};
+use std::mem::zeroed;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use common::{alone, start, within_deadline};
 use wouldblock::{
-    Deadline, Errno, Inline, Interest, Io, Op, Outcome, PollSet, read, read_with, readv,
-    set_nonblocking, until, write, write_all, writev,
+    Deadline, Errno, Inline, Interest, Io, Op, Outcome, PollSet, read, readv, set_nonblocking,
+    until, write, write_all, writev,
 };
 
 /// Set in the process that is in the background.
@@ -117,8 +117,6 @@ fn c06_sigttin_read_in_the_background_ends_and_says_so() {
         assert_ends(Op::Read, || {
             readv(terminal, &mut [IoSliceMut::new(&mut buf)])
         });
-        let buf = &mut [MaybeUninit::uninit(); 8];
-        assert_ends(Op::Read, || read_with(terminal, buf, |bytes| bytes.len()));
     });
 }
 

@@ -9,12 +9,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 
-use common::{DEADLINE, fill, habits::habits, pipe, read_exactly, tcp_pair, wait_for};
+use common::{DEADLINE, fill, habits::habits, pipe, read_exactly, ready, tcp_pair, wait_for};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use wouldblock::platform::HOST;
 use wouldblock::{
-    Errno, Interest, Io, NonBlocking, RecvFlags, SendFlags, readv, recv, send_all, send_msg_all,
-    set_nonblocking, write, write_all, writev, writev_all,
+    Errno, Interest, Io, NonBlocking, RecvFlags, SendFlags, readv, recv, send_all, set_nonblocking,
+    write, write_all, writev,
 };
 
 const SEND: SendFlags = SendFlags::empty();
@@ -56,11 +56,11 @@ fn readv_with_nothing_there_would_block_and_ends_with_the_writer() {
     let reader = NonBlocking::new(reader).unwrap();
     let mut buf = [0; 8];
     let bufs = &mut [IoSliceMut::new(&mut buf)];
-    assert_eq!(reader.readv(bufs), Io::WouldBlock);
+    assert_eq!(readv(&reader, bufs), Io::WouldBlock);
     drop(writer);
-    assert_eq!(reader.readv(bufs), Io::Ready(0));
+    assert_eq!(readv(&reader, bufs), Io::Ready(0));
     let (ours, _theirs) = stream_pair();
-    assert_eq!(ours.readv(bufs), Io::WouldBlock);
+    assert_eq!(readv(&ours, bufs), Io::WouldBlock);
     // Where there is another direction, it would wait for bytes from it.
     if habits().pipes_have_one_direction {
         assert_eq!(readv(&pipe().1, bufs), Io::Err(Errno::BADF));
@@ -89,11 +89,11 @@ fn writev_until_full_would_block_and_loses_nothing() {
     let (ours, theirs) = stream_pair();
     let sent = fill(|buf| {
         let (one, other) = buf.split_at(100);
-        ours.writev(&[IoSlice::new(one), IoSlice::new(other)])
+        writev(&ours, &[IoSlice::new(one), IoSlice::new(other)])
     });
-    assert!(ours.ready(Interest::WRITABLE).is_would_block());
+    assert!(ready(&ours, Interest::WRITABLE).is_would_block());
     read_exactly(&theirs, sent);
-    assert_eq!(ours.writev(&[IoSlice::new(b"more")]), Io::Ready(4));
+    assert_eq!(writev(&ours, &[IoSlice::new(b"more")]), Io::Ready(4));
     assert_eq!(read_exactly(&theirs, 4), b"more");
 }
 
@@ -137,13 +137,10 @@ fn writev_of_too_many_buffers_for_one_message_is_refused() {
         return println!("skipped: the kernel may take more buffers");
     }
     for (ours, theirs) in message_keepers() {
-        let mut bufs = [IoSlice::new(b"x"); 1025];
+        let bufs = [IoSlice::new(b"x"); 1025];
         assert_eq!(writev(&ours, &bufs), Io::Err(Errno::INVAL));
-        let mut rest = &mut bufs[..];
-        assert_eq!(writev_all(&ours, &mut rest), Io::Err(Errno::INVAL));
-        assert_eq!(rest.len(), 1025);
         assert_eq!(wouldblock::read(&theirs, &mut [0; 8]), Io::WouldBlock);
-        assert_eq!(writev(&ours, &rest[1..]), Io::Ready(1024));
+        assert_eq!(writev(&ours, &bufs[1..]), Io::Ready(1024));
         let mut buf = [0; 1025];
         assert_eq!(wouldblock::read(&theirs, &mut buf), Io::Ready(1024));
     }
@@ -176,22 +173,15 @@ fn readv_and_writev_without_bytes_are_ready_with_zero() {
     let bufs = &mut [IoSliceMut::new(&mut []), IoSliceMut::new(&mut [])];
     assert_eq!(readv(&reader, bufs), Io::Ready(0));
     let (ours, _theirs) = stream_pair();
-    assert_eq!(ours.writev(&[]), Io::Ready(0));
-    assert_eq!(ours.readv(&mut []), Io::Ready(0));
+    assert_eq!(writev(&ours, &[]), Io::Ready(0));
+    assert_eq!(readv(&ours, &mut []), Io::Ready(0));
 }
 
 #[test]
 fn every_all_form_of_nothing_is_ready() {
     let (ours, theirs) = stream_pair();
-    let empty = || [IoSlice::new(b""); 3];
     assert_eq!(ours.send_all(&mut &[][..], SEND), Io::Ready(()));
     assert_eq!(ours.write_all(&mut &[][..]), Io::Ready(()));
-    assert_eq!(ours.writev_all(&mut &mut [][..]), Io::Ready(()));
-    assert_eq!(ours.writev_all(&mut &mut empty()[..]), Io::Ready(()));
-    assert_eq!(
-        ours.send_msg_all(&mut &mut empty()[..], SEND),
-        Io::Ready(())
-    );
     let dont_wait = RecvFlags::DONTWAIT;
     assert_eq!(recv(&theirs, &mut [0; 8], dont_wait), Io::WouldBlock);
 }
@@ -207,30 +197,6 @@ fn page() -> Vec<u8> {
         page.extend(state.to_ne_bytes());
     }
     page
-}
-
-/// Buffers of uneven lengths, some of them empty, more than one call takes.
-fn cut(page: &[u8]) -> Vec<IoSlice<'_>> {
-    let (mut rest, mut bufs) = (page, Vec::new());
-    while !rest.is_empty() {
-        let (buf, behind) = rest.split_at(rest.len().min(bufs.len() * 37 % 8191));
-        bufs.push(IoSlice::new(buf));
-        rest = behind;
-    }
-    assert!(bufs.len() > 1024);
-    bufs
-}
-
-fn length(bufs: &[IoSlice<'_>]) -> usize {
-    bufs.iter().map(|buf| buf.len()).sum()
-}
-
-fn join(bufs: &[IoSlice<'_>]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for buf in bufs {
-        bytes.extend_from_slice(buf);
-    }
-    bytes
 }
 
 /// Sends by `go_on`, which answers and says how much is left, to a slow reader
@@ -305,35 +271,6 @@ fn write_all_to_a_slow_reader_delivers_everything_once_and_in_order() {
     });
 }
 
-#[test]
-fn writev_all_to_a_slow_reader_delivers_everything_once_and_in_order() {
-    let page = page();
-    let mut bufs = cut(&page);
-    let mut rest = &mut bufs[..];
-    let (reader, writer) = pipe();
-    set_nonblocking(&writer, true).unwrap();
-    deliver(writer, reader, &page, |writer| {
-        (writev_all(writer, &mut rest), length(rest))
-    });
-}
-
-#[test]
-fn send_msg_all_to_a_slow_reader_delivers_everything_once_and_in_order() {
-    let page = page();
-    let mut bufs = cut(&page);
-    let mut rest = &mut bufs[..];
-    let (ours, theirs) = stream_pair();
-    deliver(ours, theirs, &page, |ours| {
-        (send_msg_all(ours, &mut rest, SEND), length(rest))
-    });
-    let mut bufs = cut(&page);
-    let mut rest = &mut bufs[..];
-    let (ours, theirs) = narrow_tcp_pair();
-    deliver(ours, theirs, &page, |ours| {
-        (send_msg_all(ours, &mut rest, SEND), length(rest))
-    });
-}
-
 /// Fills by `go_on`, ends the reader in the middle, and asks that what is left be
 /// the end of the page, the same after the error as before.
 #[track_caller]
@@ -379,19 +316,5 @@ fn every_all_form_that_fails_in_the_middle_leaves_the_rest() {
     let (writer, reader) = pipes();
     break_off(writer, reader, &page, |writer| {
         (write_all(writer, &mut rest), rest.to_vec())
-    });
-    let mut bufs = cut(&page);
-    let mut rest = &mut bufs[..];
-    let (ours, theirs) = sockets();
-    break_off(ours, theirs, &page, |ours| {
-        let answer = send_msg_all(ours, &mut rest, SEND);
-        (answer, join(rest))
-    });
-    let mut bufs = cut(&page);
-    let mut rest = &mut bufs[..];
-    let (writer, reader) = pipes();
-    break_off(writer, reader, &page, |writer| {
-        let answer = writev_all(writer, &mut rest);
-        (answer, join(rest))
     });
 }

@@ -19,13 +19,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::signals::{Storm, count, shared_count};
-use common::{DEADLINE, assert_same_file, fill, pending_connect, pipe, tcp_pair, within_deadline};
+use common::{
+    DEADLINE, assert_same_file, fill, pending_connect, pipe, ready, tcp_pair, within_deadline,
+};
 use wouldblock::{
     Address, AddressFamily, Deadline, Errno, Inline, Interest, Io, ModeGuard, PollSet, RecvFlags,
     Retry, SendFlags, SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect,
-    is_nonblocking, poll, read, read_with, readv, ready, recv, recv_fds, recv_from, recv_msg,
-    recv_with, send, send_all, send_fds, send_msg, send_msg_all, send_msg_to, send_to,
-    set_nonblocking, socket, socketpair, until, write, write_all, writev, writev_all,
+    is_nonblocking, poll, read, readv, recv, recv_fds, recv_from, recv_msg, recv_with, send,
+    send_all, send_fds, send_msg, send_to, set_nonblocking, socket, socketpair, until, write,
+    write_all, writev,
 };
 
 /// How many signals a test meets before it is content.
@@ -99,56 +101,32 @@ fn in_two(buf: &mut [u8]) -> [IoSliceMut<'_>; 2] {
     [IoSliceMut::new(head), IoSliceMut::new(tail)]
 }
 
-fn length(bufs: &[IoSlice<'_>]) -> usize {
-    bufs.iter().map(|buf| buf.len()).sum()
-}
-
 const WRITES: &[Send] = &[
     |fd, bytes| write(fd, bytes),
     |fd, bytes| writev(fd, &in_three(bytes)),
 ];
 
-const WRITE_ALLS: &[Send] = &[
-    |fd, bytes| {
-        let mut rest = bytes;
-        let answer = write_all(fd, &mut rest);
-        taken(bytes.len() - rest.len(), answer)
-    },
-    |fd, bytes| {
-        let mut bufs = in_three(bytes);
-        let mut rest = &mut bufs[..];
-        let answer = writev_all(fd, &mut rest);
-        taken(bytes.len() - length(rest), answer)
-    },
-];
+const WRITE_ALLS: &[Send] = &[|fd, bytes| {
+    let mut rest = bytes;
+    let answer = write_all(fd, &mut rest);
+    taken(bytes.len() - rest.len(), answer)
+}];
 
 const SENDS: &[Send] = &[
     |fd, bytes| send(fd, bytes, SEND),
     |fd, bytes| send_msg(fd, &in_three(bytes), SEND),
 ];
 
-const SEND_ALLS: &[Send] = &[
-    |fd, bytes| {
-        let mut rest = bytes;
-        let answer = send_all(fd, &mut rest, SEND);
-        taken(bytes.len() - rest.len(), answer)
-    },
-    |fd, bytes| {
-        let mut bufs = in_three(bytes);
-        let mut rest = &mut bufs[..];
-        let answer = send_msg_all(fd, &mut rest, SEND);
-        taken(bytes.len() - length(rest), answer)
-    },
-];
+const SEND_ALLS: &[Send] = &[|fd, bytes| {
+    let mut rest = bytes;
+    let answer = send_all(fd, &mut rest, SEND);
+    taken(bytes.len() - rest.len(), answer)
+}];
 
 const SEND_FDS: &[Send] = &[|fd, bytes| send_fds(fd, &in_three(bytes), &[fd], SEND)];
 
 const READS: &[Receive] = &[
     |fd, buf| read(fd, buf),
-    |fd, buf| {
-        let raw = &mut [MaybeUninit::uninit(); 3000][..buf.len()];
-        read_with(fd, raw, |bytes| copy(bytes, buf))
-    },
     |fd, buf| readv(fd, &mut in_two(buf)),
 ];
 
@@ -388,14 +366,9 @@ fn send_to_a_unix_name_in_a_storm_loses_and_doubles_nothing() {
     transfer_datagrams(
         ours.into(),
         theirs.into(),
-        &[
-            (Retry::SendToUnix, &|fd, bytes| {
-                retry(fd, &|fd| send_to(fd, bytes, SEND, &name))
-            }),
-            (Retry::SendToUnix, &|fd, bytes| {
-                retry(fd, &|fd| send_msg_to(fd, &in_three(bytes), SEND, &name))
-            }),
-        ],
+        &[(Retry::SendToUnix, &|fd, bytes| {
+            retry(fd, &|fd| send_to(fd, bytes, SEND, &name))
+        })],
     );
 }
 
@@ -412,10 +385,7 @@ fn send_to_an_internet_address_in_a_storm_loses_and_doubles_nothing() {
     let mut buf = [0; 3000];
     in_a_storm(|| {
         let bytes = datagram(number);
-        let sent = match number % 2 {
-            0 => send_to(&ours, &bytes, SEND, &to),
-            _ => send_msg_to(&ours, &in_three(&bytes), SEND, &to),
-        };
+        let sent = send_to(&ours, &bytes, SEND, &to);
         assert_eq!(sent, Io::Ready(bytes.len()));
         wait_in_turn(number, theirs.as_fd(), Interest::READABLE);
         let (n, sender) = recv_from(&theirs, &mut buf, NONE).ready().unwrap();

@@ -19,7 +19,7 @@ use common::{DEADLINE, habits::habits, pipe, tcp_pair, within_deadline};
 use wouldblock::{
     Deadline, Inline, Interest, Io, ModeGuard, PollSet, Readiness, RecvFlags, Retry, SendFlags,
     accept, accept_from, is_nonblocking, poll, read, recv, recv_from, recv_msg, send, send_all,
-    set_nonblocking, until, write, write_all, writev, writev_all,
+    set_nonblocking, until, write, write_all, writev,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -319,17 +319,9 @@ fn two_writers_of_long_blocks_to_a_pipe_lose_and_double_nothing() {
             // The highest bit says whose it is.
             let count = (0..0x7F).map(|n: u8| if writer == 0 { n } else { n | 0x80 });
             let bytes: Vec<u8> = count.cycle().take(BLOCK * BLOCKS).collect();
-            for (number, block) in bytes.chunks(BLOCK).enumerate() {
+            for block in bytes.chunks(BLOCK) {
                 let mut rest = block;
-                let (head, tail) = block.split_at(BLOCK / 3);
-                let mut bufs = [IoSlice::new(head), IoSlice::new(tail)];
-                let mut bufs = &mut bufs[..];
-                done(
-                    until(fd, soon()).retry(Retry::Write, |fd| match number % 2 {
-                        0 => write_all(fd, &mut rest),
-                        _ => writev_all(fd, &mut bufs),
-                    }),
-                );
+                done(until(fd, soon()).retry(Retry::Write, |fd| write_all(fd, &mut rest)));
             }
         });
         let (ones, others): (Vec<u8>, Vec<u8>) = all.iter().partition(|&&byte| byte < 0x80);

@@ -186,7 +186,7 @@ fn send_on_full_datagram_pair_is_refused() {
     refused(Op::Send, &last);
     if cfg!(target_os = "linux") {
         assert_eq!(last.answer, "WouldBlock");
-        let [room] = told(7, "ready(pair, WRITABLE)");
+        let [room] = told(7, "poll(pair, WRITABLE)");
         assert_eq!(room.answer, "WouldBlock");
         assert_eq!(room.next, "poll would wait for room");
     }
@@ -200,7 +200,7 @@ fn send_to_full_datagram_name_is_refused() {
     refused(Op::SendToUnix, &last);
     if cfg!(target_os = "linux") {
         assert_eq!(errno(&last), Errno::AGAIN);
-        let [room] = told(7, "ready(sender, WRITABLE)");
+        let [room] = told(7, "poll(sender, WRITABLE)");
         assert_eq!(room.answer, "Ready(Readiness(WRITABLE))");
         assert_eq!(room.next, "poll would spin: it answers at once");
     }

@@ -196,19 +196,6 @@ pub mod bare {
     }
 
     #[inline(never)]
-    pub fn is_ready(fd: &OwnedFd, _: &mut [u8]) -> u64 {
-        let mut fds = [PollFd::new(fd, PollFlags::IN)];
-        match event::poll(&mut fds, Some(&ZERO)) {
-            Ok(0) => WOULD_BLOCK,
-            Ok(_) if fds[0].revents().contains(PollFlags::NVAL) => {
-                failed(Errno::BADF.raw_os_error())
-            }
-            Ok(_) => ready(1),
-            Err(errno) => failed(errno.raw_os_error()),
-        }
-    }
-
-    #[inline(never)]
     pub fn set_nonblocking(fd: &OwnedFd, _: &mut [u8]) -> u64 {
         let result =
             fs::fcntl_getfl(fd).and_then(|flags| fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK));
@@ -464,39 +451,6 @@ pub mod fair {
     const READ_CLOSED: u16 = 1 << 3;
     const HANG_UP: u16 = 1 << 4;
     const ERROR: u16 = 1 << 5;
-
-    #[inline(never)]
-    pub fn is_ready(fd: &OwnedFd, _: &mut [u8]) -> u64 {
-        let mut fds = [PollFd::new(fd, PollFlags::IN | PollFlags::RDHUP)];
-        loop {
-            match event::poll(&mut fds, Some(&ZERO)) {
-                Ok(0) => return WOULD_BLOCK,
-                Ok(_) => break,
-                Err(Errno::INTR) => {}
-                Err(errno) => return failed(errno.raw_os_error()),
-            }
-        }
-        let revents = fds[0].revents();
-        if revents.contains(PollFlags::NVAL) {
-            return failed(Errno::BADF.raw_os_error());
-        }
-        // The bits of `poll` are not the same everywhere; these are.
-        let mut portable = 0u16;
-        for (bits, bit) in [
-            (PollFlags::IN.union(PollFlags::RDNORM), READABLE),
-            (PollFlags::OUT.union(PollFlags::WRNORM), 1 << 1),
-            (PollFlags::PRI, 1 << 2),
-            (PollFlags::RDHUP, READ_CLOSED),
-            (PollFlags::HUP, HANG_UP),
-            (PollFlags::ERR, ERROR),
-        ] {
-            if revents.intersects(bits) {
-                portable |= bit;
-            }
-        }
-        let readable = READABLE | READ_CLOSED | HANG_UP | ERROR;
-        ready(usize::from(portable & readable != 0))
-    }
 
     /// The array is made anew each time, here in new memory, since it borrows
     /// the descriptors, which come and go; then what is ready is looked for.

@@ -143,14 +143,6 @@ pub fn poll_for_ever(fd: &OwnedFd, _: &mut [u8]) -> u64 {
 }
 
 #[inline(never)]
-pub fn is_ready(fd: &OwnedFd, _: &mut [u8]) -> u64 {
-    answer!(
-        wouldblock::ready(fd, Interest::READABLE),
-        readiness => ready(usize::from(readiness.is_readable()))
-    )
-}
-
-#[inline(never)]
 pub fn set_nonblocking(fd: &OwnedFd, _: &mut [u8]) -> u64 {
     match wouldblock::set_nonblocking(fd, true) {
         Ok(()) => ready(0),

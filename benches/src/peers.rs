@@ -295,21 +295,6 @@ pub mod nix_ {
     }
 
     #[inline(never)]
-    pub fn is_ready(fd: &OwnedFd, _: &mut [u8]) -> u64 {
-        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-        match nix::poll::poll(&mut fds, PollTimeout::ZERO) {
-            Ok(0) => WOULD_BLOCK,
-            Ok(_) => match fds[0].revents() {
-                Some(revents) if revents.contains(PollFlags::POLLNVAL) => failed(libc::EBADF),
-                revents => ready(usize::from(
-                    revents.is_some_and(|revents| !revents.is_empty()),
-                )),
-            },
-            Err(errno) => failed(errno as i32),
-        }
-    }
-
-    #[inline(never)]
     pub fn set_nonblocking(fd: &OwnedFd, _: &mut [u8]) -> u64 {
         let result = fcntl(fd, FcntlArg::F_GETFL).and_then(|flags| {
             let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
@@ -473,22 +458,6 @@ pub mod libc_ {
                 libc::EINPROGRESS => WOULD_BLOCK,
                 errno => failed(errno),
             },
-        }
-    }
-
-    #[inline(never)]
-    pub fn is_ready(fd: &OwnedFd, _: &mut [u8]) -> u64 {
-        let mut fds = [libc::pollfd {
-            fd: fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        }];
-        // SAFETY: there is one entry.
-        match unsafe { libc::poll(fds.as_mut_ptr(), 1, 0) } {
-            0 => WOULD_BLOCK,
-            1 if fds[0].revents & libc::POLLNVAL != 0 => failed(libc::EBADF),
-            1 => ready(1),
-            _ => failed(errno()),
         }
     }
 

@@ -17,8 +17,7 @@ use rustix::net::{
 };
 use wouldblock::platform::{AcceptMode, HOST};
 use wouldblock::{
-    AddressFamily, Interest, SocketType, connect, is_nonblocking, ready, set_nonblocking, socket,
-    until,
+    AddressFamily, Interest, SocketType, connect, is_nonblocking, set_nonblocking, socket, until,
 };
 
 use crate::report::Report;
@@ -187,7 +186,10 @@ pub(crate) fn connects_early(report: &mut Report) -> Result<()> {
         let _ = connect(&client, &address);
         // Long enough for a handshake over loopback.
         thread::sleep(Duration::from_millis(50));
-        if ready(&client, Interest::WRITABLE).is_would_block() {
+        if until(&client, Duration::ZERO)
+            .ready(Interest::WRITABLE)
+            .is_would_block()
+        {
             let named = rustix::net::getpeername(&client).is_ok();
             report.saw_fact(fact, table, named);
             return Ok(());
@@ -224,7 +226,9 @@ pub(crate) fn families(report: &mut Report) -> Result<()> {
     let mut sends = (0..100_000).map(|_| sendto(&sender, &[0; 1024], SendFlags::empty(), &address));
     let full = sends.find_map(|answer| answer.err());
     let lies = full.is_some_and(|errno| errno.raw_os_error() == HOST.eagain)
-        && ready(&sender, Interest::WRITABLE).is_ready();
+        && until(&sender, Duration::ZERO)
+            .ready(Interest::WRITABLE)
+            .is_ready();
     let known = table.contains(&i32::from(family.as_raw()));
     report.saw_fact("receiver_queue_families (netlink)", known, lies);
     Ok(())

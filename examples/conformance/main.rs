@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 use wouldblock::platform::{HOST, PollClock};
 use wouldblock::{
     AddressFamily, Deadline, Interest, Io, IoSliceMut, PollFd, RecvFlags, SendFlags, SocketType,
-    accept, finish_connect, is_nonblocking, pipe, poll, ready, recv, recv_fds, recv_with, send,
-    send_fds, set_nonblocking, socket, until, writev,
+    accept, finish_connect, is_nonblocking, pipe, poll, recv, recv_fds, recv_with, send, send_fds,
+    set_nonblocking, socket, until, writev,
 };
 
 use report::{Report, System, Verdict};
@@ -261,7 +261,7 @@ fn connections(report: &mut Report) -> Result<()> {
     report.saw(
         "and poll agrees",
         Io::WouldBlock,
-        ready(&client, Interest::READABLE),
+        until(&client, Duration::ZERO).ready(Interest::READABLE),
     );
     drop(listener);
     let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;

@@ -15,7 +15,7 @@ use rustix::process::{Resource, Signal, getpid, getrlimit, kill_process, setrlim
 use wouldblock::platform::{HOST, Interrupted, QueueEvent};
 use wouldblock::{
     AddressFamily, Deadline, Errno, Interest, Io, Op, Outcome, SendFlags, SocketAddrUnix,
-    SocketType, connect, ready, send_to, set_nonblocking, socket, until,
+    SocketType, connect, send_to, set_nonblocking, socket, until,
 };
 
 use crate::report::Report;
@@ -59,7 +59,7 @@ fn datagrams(report: &mut Report, name: &Path) -> Result<()> {
         }
         Some((sender, answer)) => {
             // An event must wait until there is room, and must then come.
-            let event = match ready(sender, Interest::WRITABLE) {
+            let event = match until(sender, Duration::ZERO).ready(Interest::WRITABLE) {
                 Io::WouldBlock => {
                     receiver.set_nonblocking(true)?;
                     while receiver.recv(&mut [0; 8]).is_ok() {}
@@ -108,7 +108,10 @@ fn backlog(report: &mut Report, name: &Path) -> Result<()> {
             report.unseen("unix_connect_interrupted", table, why);
         }
         Some((client, answer)) => {
-            let spins = answer.is_would_block() && ready(&client, Interest::WRITABLE).is_ready();
+            let spins = answer.is_would_block()
+                && until(&client, Duration::ZERO)
+                    .ready(Interest::WRITABLE)
+                    .is_ready();
             report.saw(fact, false, spins);
             interrupted(report, &address)?;
         }

@@ -21,8 +21,8 @@ use rustix::net::Shutdown;
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, IoSlice, IoSliceMut, ModeGuard, NonBlocking, Op, Outcome,
     Readiness, RecvFlags, SendFlags, SocketType, accept_from, connect, finish_connect,
-    is_nonblocking, pipe, poll, read, read_with, readv, ready, recv, recv_from, recv_msg,
-    recv_with, send, send_msg, set_nonblocking, socket, socketpair, write, writev,
+    is_nonblocking, pipe, poll, read, readv, recv, recv_from, recv_msg, recv_with, send, send_msg,
+    set_nonblocking, socket, socketpair, until, write, writev,
 };
 
 use self::model::{Kind, Model};
@@ -207,7 +207,7 @@ impl Conversation {
         match answer {
             Io::Ready(_) => {}
             Io::WouldBlock => {
-                let readiness = ready(self.fd(end), op.interest());
+                let readiness = until(self.fd(end), Duration::ZERO).ready(op.interest());
                 let leak = self.model.leak(end, op.interest());
                 let holds = readiness == Io::WouldBlock || leak.is_some();
                 assert!(
@@ -264,7 +264,7 @@ impl Conversation {
             } else {
                 Io::Ready(came)
             };
-            let again = ready(self.fd(end), interests[end]);
+            let again = until(self.fd(end), Duration::ZERO).ready(interests[end]);
             assert!(
                 again == wanted || self.model.kind == Kind::Tcp,
                 "{end}: {again:?}, {self:#?}"
@@ -281,7 +281,8 @@ impl Conversation {
             "{end}: {self:#?}"
         );
         let asked = |interest| {
-            ready(self.fd(end), interest)
+            until(self.fd(end), Duration::ZERO)
+                .ready(interest)
                 .into_result()
                 .unwrap()
                 .unwrap_or_default()
@@ -368,10 +369,6 @@ fn receive_by(op: Op, form: u8, fd: &OwnedFd, buf: &mut [u8], flags: RecvFlags) 
         (Op::Recv, 2) => recv_from(fd, buf, flags).map(|(n, _)| n),
         (Op::Recv, 3) => recv_msg(fd, &mut halves, flags).map(|message| message.bytes),
         (Op::Recv, _) => recv(fd, buf, flags),
-        (_, 1) if size <= raw.len() => read_with(fd, &mut raw[..size], |bytes| {
-            buf[..bytes.len()].copy_from_slice(bytes);
-            bytes.len()
-        }),
         (_, 2) => readv(fd, &mut halves),
         _ => read(fd, buf),
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use wouldblock::{
     AddressFamily, Errno, Growable, Inline, Interest, Io, Key, Op, PollSet, Readiness, Reason,
-    RecvFlags, SendFlags, SocketType, Storage, ready, recv, send, socketpair,
+    RecvFlags, SendFlags, SocketType, Storage, recv, send, socketpair, until,
 };
 
 use crate::input::Input;
@@ -291,7 +291,7 @@ impl<'a, S: Storage> Program<'a, S> {
             );
             return entry.writing = Direction::default();
         }
-        let (there, mut buf) = (ready(fd, Interest::READABLE), [0; 3]);
+        let (there, mut buf) = (until(fd, Duration::ZERO).ready(Interest::READABLE), [0; 3]);
         let answer = match how % 4 {
             1 => at.recv(&mut buf, RecvFlags::empty()),
             2 => at.read(&mut buf),
@@ -357,7 +357,7 @@ impl<'a, S: Storage> Program<'a, S> {
         self.found.clear();
         for entry in &mut self.entries {
             let fd = self.fds[entry.fd].as_fd();
-            let says = |interest: Interest| match ready(fd, interest) {
+            let says = |interest: Interest| match until(fd, Duration::ZERO).ready(interest) {
                 _ if interest.is_empty() => Readiness::empty(),
                 Io::Ready(readiness) => readiness,
                 Io::WouldBlock => Readiness::empty(),

@@ -402,18 +402,6 @@ impl<F: AsFd> NonBlocking<F> {
     pub fn accept_from(&self) -> Io<(NonBlocking<OwnedFd>, Option<PeerAddress>)> {
         accept_from(self).map(|(fd, address)| (NonBlocking::already(fd), address))
     }
-
-    /// See [`connect()`].
-    #[inline]
-    pub fn connect(&self, address: &impl Address) -> Io<()> {
-        connect(self, address)
-    }
-
-    /// See [`finish_connect()`].
-    #[inline]
-    pub fn finish_connect(&self) -> Io<()> {
-        finish_connect(self)
-    }
 }
 
 #[cfg(test)]

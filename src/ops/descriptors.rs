@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
 use rustix::net::{self, SendAncillaryBuffer, SendAncillaryMessage};
 
@@ -11,7 +11,6 @@ use super::send_flags;
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::ops::descriptor::Descriptor;
-use crate::ops::mode::NonBlocking;
 use crate::platform::errnos::TOO_MANY;
 use crate::platform::{HOST, Platform};
 
@@ -146,35 +145,11 @@ pub fn send_fds<Fd: Descriptor>(
     })
 }
 
-/// The operations of descriptors as methods; see the functions of the same names.
-impl<F: AsFd> NonBlocking<F> {
-    /// See [`recv_fds()`].
-    #[inline]
-    pub fn recv_fds(
-        &self,
-        bufs: &mut [IoSliceMut<'_>],
-        into: &mut [Option<OwnedFd>],
-        flags: RecvFlags,
-    ) -> Io<Message> {
-        recv_fds(self, bufs, into, flags)
-    }
-
-    /// See [`send_fds()`].
-    #[inline]
-    pub fn send_fds(
-        &self,
-        bufs: &[IoSlice<'_>],
-        descriptors: &[BorrowedFd<'_>],
-        flags: SendFlags,
-    ) -> Io {
-        send_fds(self, bufs, descriptors, flags)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ops::creation::socketpair;
+    use rustix::fd::AsFd;
     use rustix::io::{FdFlags, fcntl_getfd};
     use rustix::net::{AddressFamily, SocketType};
 

@@ -9,7 +9,7 @@
 use core::mem::MaybeUninit;
 
 use rustix::cmsg_space;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
     self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags,
@@ -18,16 +18,15 @@ use rustix::net::{
 
 use super::address::{Address, PeerAddress};
 use super::creation::set_close_on_exec;
+use super::vectored::buffers_to_pass;
 #[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
 use super::vectored::{Bytes, BytesMut};
-use super::vectored::{all_vectored, buffers_to_pass};
 use super::{clamp, clamp_mut, recv_flags, retry_for, retry_interrupted, send_flags};
 use crate::mapping::classify::{Op, leaves_open_whose_queue};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::mapping::readiness::Interest;
 use crate::ops::descriptor::Descriptor;
-use crate::ops::mode::NonBlocking;
 use crate::ops::poll::ready;
 use crate::platform::{HOST, Platform};
 
@@ -388,28 +387,6 @@ pub fn send_msg<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) 
     })
 }
 
-/// `sendmsg(fd, …)` with an address—Sends several buffers as one message to an
-/// address, without waiting.
-///
-/// Like [`send_to`] with several buffers; too many of them are the system's error
-/// (EMSGSIZE).
-#[inline]
-pub fn send_msg_to<Fd: Descriptor>(
-    fd: Fd,
-    bufs: &[IoSlice<'_>],
-    flags: SendFlags,
-    address: &impl Address,
-) -> Io {
-    let fd = fd.as_fd();
-    let op = op_to(address);
-    let answer = retry_interrupted(op, fd, bufs, move |fd, bufs| {
-        let mut control = SendAncillaryBuffer::default();
-        let flags = send_flags(fd, flags, HOST)?;
-        address.with_rustix(|address| net::sendmsg_addr(fd, address, bufs, &mut control, flags))
-    });
-    whose_queue(op, fd, answer)
-}
-
 /// Sends by `call`, as much as may be asked for at once.
 #[inline]
 pub(super) fn send_msg_by(
@@ -434,67 +411,11 @@ pub(super) fn send_msg_by(
     retry_interrupted(Op::Send, fd, bufs, call)
 }
 
-/// Sends several buffers until all are gone or the call would block.
-///
-/// Like [`writev_all`](crate::writev_all), for sockets and without SIGPIPE.
-#[inline]
-pub fn send_msg_all<Fd: Descriptor>(
-    fd: Fd,
-    bufs: &mut &mut [IoSlice<'_>],
-    flags: SendFlags,
-) -> Io<()> {
-    let fd = fd.as_fd();
-    all_vectored(bufs, |rest| send_msg(fd, rest, flags))
-}
-
-/// The operations of messages as methods; see the functions of the same names.
-impl<F: AsFd> NonBlocking<F> {
-    /// See [`recv_from()`].
-    #[inline]
-    pub fn recv_from(&self, buf: &mut [u8], flags: RecvFlags) -> Io<(usize, Option<PeerAddress>)> {
-        recv_from(self, buf, flags)
-    }
-
-    /// See [`send_to()`].
-    #[inline]
-    pub fn send_to(&self, buf: &[u8], flags: SendFlags, address: &impl Address) -> Io {
-        send_to(self, buf, flags, address)
-    }
-
-    /// See [`recv_msg()`].
-    #[inline]
-    pub fn recv_msg(&self, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Io<Message> {
-        recv_msg(self, bufs, flags)
-    }
-
-    /// See [`send_msg()`].
-    #[inline]
-    pub fn send_msg(&self, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
-        send_msg(self, bufs, flags)
-    }
-
-    /// See [`send_msg_to()`].
-    #[inline]
-    pub fn send_msg_to(
-        &self,
-        bufs: &[IoSlice<'_>],
-        flags: SendFlags,
-        address: &impl Address,
-    ) -> Io {
-        send_msg_to(self, bufs, flags, address)
-    }
-
-    /// See [`send_msg_all()`].
-    #[inline]
-    pub fn send_msg_all(&self, bufs: &mut &mut [IoSlice<'_>], flags: SendFlags) -> Io<()> {
-        send_msg_all(self, bufs, flags)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ops::creation::socketpair;
+    use rustix::fd::AsFd;
     use rustix::net::SocketType;
 
     #[test]

@@ -106,7 +106,9 @@ pub fn is_nonblocking<Fd: Descriptor>(fd: Fd) -> Result<bool, Errno> {
 /// A descriptor in non-blocking mode, with the operations as methods.
 ///
 /// It can be made only by setting the mode, so a function that takes one need
-/// not ask. `F` is an owned socket, or a reference to one.
+/// not ask. `F` is an owned socket, or a reference to one. The functions of this crate
+/// take a `&NonBlocking` like any descriptor; those of plain bytes are methods as well,
+/// and so is `accept`, whose connection has the mode from birth.
 ///
 /// That the mode *stays* is not in this type's power: the flag is shared through
 /// `dup` and `fork`, and whoever holds a duplicate can clear it. Dropping or

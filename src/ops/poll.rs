@@ -3,14 +3,12 @@
 use core::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fd::AsFd;
 
 use super::retry_interrupted;
 use crate::mapping::classify::Op;
 use crate::mapping::io::{Io, try_io};
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::descriptor::{BorrowDescriptor, Descriptor};
-use crate::ops::mode::NonBlocking;
 use crate::platform::errnos::{ENDED_EARLY, INVALID_DESCRIPTOR};
 use crate::platform::host::{poll_bits, poll_flags};
 use crate::platform::{HOST, Platform, PollClock};
@@ -102,24 +100,8 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
 }
 
 /// `poll` of one descriptor, without waiting: is it ready now?
-///
-/// - `Ready(readiness)`: for something; `readiness` says for what, and may be
-///   more than `interest` asked for, as hang-ups and errors always are.
-/// - `WouldBlock`: for nothing.
-/// - `Err`: `EBADF` if `poll` cannot watch this descriptor; anything else as the
-///   system gave it. `EINTR` is the end of sixteen interruptions running.
-///
-/// ```
-/// use wouldblock::{Interest, Io, Readiness, ready};
-/// use std::os::unix::net::UnixStream;
-///
-/// let (ours, _theirs) = UnixStream::pair()?;
-/// assert_eq!(ready(&ours, Interest::READABLE), Io::WouldBlock);
-/// assert_eq!(ready(&ours, Interest::WRITABLE), Io::Ready(Readiness::WRITABLE));
-/// # Ok::<(), std::io::Error>(())
-/// ```
 #[inline]
-pub fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness> {
+pub(crate) fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness> {
     let mut fds = [interest.on(&fd)];
     let answer = retry_interrupted(Op::Poll, (), &mut fds, |(), fds| {
         rustix::event::poll(&mut **fds, Some(&Timespec::default()))
@@ -170,14 +152,6 @@ impl From<&PollFd<'_>> for Readiness {
     #[inline]
     fn from(fd: &PollFd<'_>) -> Self {
         Self::from(fd.revents())
-    }
-}
-
-impl<F: AsFd> NonBlocking<F> {
-    /// See [`ready()`].
-    #[inline]
-    pub fn ready(&self, interest: Interest) -> Io<Readiness> {
-        ready(self, interest)
     }
 }
 

@@ -245,32 +245,6 @@ pub fn read<Fd: Descriptor>(fd: Fd, buf: &mut [u8]) -> Io {
     retry_interrupted(Op::Read, fd, buf, move |fd, buf| io::read(fd, &mut **buf))
 }
 
-/// Like [`read()`], into memory that need not be initialised.
-///
-/// `then` is given the bytes that were read, at the start of `buf`, and its
-/// result is the answer's value. It is not called unless the answer is `Ready`; given
-/// no bytes, it is the end of file, or what else 0 means to [`read()`].
-#[inline]
-pub fn read_with<Fd: Descriptor, R>(
-    fd: Fd,
-    buf: &mut [MaybeUninit<u8>],
-    then: impl FnOnce(&mut [u8]) -> R,
-) -> Io<R> {
-    let fd = fd.as_fd();
-    let buf = clamp_mut(buf, HOST);
-    let mut left = TRIES;
-    loop {
-        match io::read(fd, &mut *buf) {
-            Ok((bytes, _)) => return Io::Ready(then(bytes)),
-            Err(errno) => {
-                if let Some(answer) = answer_of_error(Op::Read, errno, &mut left) {
-                    return answer;
-                }
-            }
-        }
-    }
-}
-
 /// `write(fd, buf, len)`—Writes bytes to any descriptor without waiting.
 ///
 /// - `Ready(n)`: the first `n` bytes of `buf` were taken, perhaps not all.
@@ -328,17 +302,6 @@ impl<F: AsFd> NonBlocking<F> {
         recv(self, buf, flags)
     }
 
-    /// See [`recv_with()`].
-    #[inline]
-    pub fn recv_with<R>(
-        &self,
-        buf: &mut [MaybeUninit<u8>],
-        flags: RecvFlags,
-        then: impl FnOnce(&mut [u8]) -> R,
-    ) -> Io<R> {
-        recv_with(self, buf, flags, then)
-    }
-
     /// See [`send()`].
     #[inline]
     pub fn send(&self, buf: &[u8], flags: SendFlags) -> Io {
@@ -349,16 +312,6 @@ impl<F: AsFd> NonBlocking<F> {
     #[inline]
     pub fn read(&self, buf: &mut [u8]) -> Io {
         read(self, buf)
-    }
-
-    /// See [`read_with()`].
-    #[inline]
-    pub fn read_with<R>(
-        &self,
-        buf: &mut [MaybeUninit<u8>],
-        then: impl FnOnce(&mut [u8]) -> R,
-    ) -> Io<R> {
-        read_with(self, buf, then)
     }
 
     /// See [`write()`].

@@ -82,9 +82,10 @@ fn readv_by(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], platform: &Platform
 ///
 /// Like [`write()`], taking one buffer after the other; `Ready(n)` counts the
 /// bytes of all. Of more buffers than the system takes in one call
-/// ([`Platform::iov_max`], 1024 on most), or of more bytes, a stream takes the first,
-/// and [`writev_all`] goes on from there; where that would cut a message, the answer
-/// is EINVAL and nothing is written, as for [`readv`].
+/// ([`Platform::iov_max`], 1024 on most), or of more bytes, a stream takes the first;
+/// where that would cut a message, the answer is EINVAL and nothing is written, as for
+/// [`readv`]. To go on after a short count, std's `IoSlice::advance_slices` moves the
+/// buffers forward.
 ///
 /// Like `write`, it can raise SIGPIPE; on a socket use
 /// [`send_msg`](crate::send_msg). With no byte to write it does nothing on Linux,
@@ -225,71 +226,6 @@ fn all(buf: &mut &[u8], mut call: impl FnMut(&[u8]) -> Io) -> Io<()> {
     Io::Ready(())
 }
 
-/// Writes several buffers until all are gone or the call would block.
-///
-/// `bufs` is moved forward past every buffer that was taken whole, and the first
-/// one left past its part that was, so whatever the answer is, it holds what is
-/// still to be written. Answers as [`write_all`] does. For streams; more buffers than
-/// the system takes at once are refused where messages are kept, as by [`writev`].
-///
-/// ```
-/// use std::io::IoSlice;
-/// use wouldblock::{Io, pipe, writev_all};
-///
-/// let (_reader, writer) = pipe()?;
-/// let mut bufs = [IoSlice::new(b"head"), IoSlice::new(b"body")];
-/// let mut rest = &mut bufs[..];
-/// assert_eq!(writev_all(&writer, &mut rest), Io::Ready(()));
-/// assert!(rest.is_empty());
-/// # Ok::<(), wouldblock::Errno>(())
-/// ```
-#[inline]
-pub fn writev_all<Fd: Descriptor>(fd: Fd, bufs: &mut &mut [IoSlice<'_>]) -> Io<()> {
-    let fd = fd.as_fd();
-    all_vectored(bufs, |rest| writev(fd, rest))
-}
-
-#[inline]
-pub(super) fn all_vectored(
-    bufs: &mut &mut [IoSlice<'_>],
-    mut call: impl FnMut(&[IoSlice<'_>]) -> Io,
-) -> Io<()> {
-    loop {
-        // Empty buffers at the front would look like no progress.
-        advance(bufs, 0);
-        if bufs.is_empty() {
-            return Io::Ready(());
-        }
-        match try_io!(call(bufs)) {
-            0 => return Io::Err(NO_PROGRESS),
-            n => advance(bufs, n),
-        }
-    }
-}
-
-/// What is left of buffers that are moved forward: changes whenever a byte is taken.
-pub(crate) fn left(bufs: &[IoSlice<'_>]) -> (usize, usize) {
-    let first = bufs.first().map_or(0, |buf| buf.as_slice().len());
-    (bufs.len(), first)
-}
-
-/// Moves `bufs` forward by `n` bytes, and past empty buffers.
-fn advance(bufs: &mut &mut [IoSlice<'_>], mut n: usize) {
-    let mut whole = 0;
-    for buf in bufs.iter() {
-        match n.checked_sub(buf.as_slice().len()) {
-            Some(rest) => n = rest,
-            None => break,
-        }
-        whole += 1;
-    }
-    let rest = core::mem::take(bufs).get_mut(whole..).unwrap_or_default();
-    if let Some(first) = rest.first_mut() {
-        first.advance(n);
-    }
-    *bufs = rest;
-}
-
 /// The bytes of a buffer. rustix's `IoSlice` is std's where anybody in the
 /// program turns rustix's `std` feature on, and one of its own elsewhere: the
 /// one dereferences to its bytes, the other has methods of these names.
@@ -316,21 +252,8 @@ mod bytes {
 #[allow(unused_imports, reason = "used where the types are std's")]
 pub(super) use bytes::{Bytes, BytesMut};
 
-/// The operations of several buffers as methods; see the functions of the same
-/// names.
+/// Two operations as methods; see the functions of the same names.
 impl<F: AsFd> NonBlocking<F> {
-    /// See [`readv()`].
-    #[inline]
-    pub fn readv(&self, bufs: &mut [IoSliceMut<'_>]) -> Io {
-        readv(self, bufs)
-    }
-
-    /// See [`writev()`].
-    #[inline]
-    pub fn writev(&self, bufs: &[IoSlice<'_>]) -> Io {
-        writev(self, bufs)
-    }
-
     /// See [`send_all()`].
     #[inline]
     pub fn send_all(&self, buf: &mut &[u8], flags: SendFlags) -> Io<()> {
@@ -341,12 +264,6 @@ impl<F: AsFd> NonBlocking<F> {
     #[inline]
     pub fn write_all(&self, buf: &mut &[u8]) -> Io<()> {
         write_all(self, buf)
-    }
-
-    /// See [`writev_all()`].
-    #[inline]
-    pub fn writev_all(&self, bufs: &mut &mut [IoSlice<'_>]) -> Io<()> {
-        writev_all(self, bufs)
     }
 }
 
@@ -435,32 +352,6 @@ mod tests {
             let answer = readv_by(theirs.as_fd(), bufs, &limited);
             assert_eq!(answer, Io::Err(TOO_MANY));
             assert_eq!(readv_by(theirs.as_fd(), bufs, HOST), Io::Ready(5));
-        }
-    }
-
-    #[test]
-    fn advance_by_every_distance_leaves_the_rest() {
-        let whole = b"abcdefgh";
-        for n in 0..=whole.len() {
-            let mut bufs = [
-                IoSlice::new(b""),
-                IoSlice::new(&whole[..3]),
-                IoSlice::new(b""),
-                IoSlice::new(&whole[3..]),
-                IoSlice::new(b""),
-            ];
-            let mut rest = &mut bufs[..];
-            advance(&mut rest, n);
-            let mut left = whole[n..].iter();
-            for buf in rest.iter() {
-                assert!(
-                    buf.as_slice()
-                        .iter()
-                        .eq(left.by_ref().take(buf.as_slice().len()))
-                );
-            }
-            assert!(left.next().is_none(), "{n}");
-            assert_eq!(rest.is_empty(), n == whole.len(), "{n}");
         }
     }
 

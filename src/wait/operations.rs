@@ -28,10 +28,8 @@ macro_rules! each_operation {
                 finish_connect() -> (): Op::Connect;
             }
             drains {
-                send_all(rest: &mut &[u8], flags: SendFlags): Op::Send, |rest| rest.len();
-                send_msg_all(rest: &mut &mut [IoSlice<'_>], flags: SendFlags): Op::Send, |rest| left(rest);
-                write_all(rest: &mut &[u8]): Op::Write, |rest| rest.len();
-                writev_all(rest: &mut &mut [IoSlice<'_>]): Op::Write, |rest| left(rest);
+                send_all(rest: &mut &[u8], flags: SendFlags): Op::Send;
+                write_all(rest: &mut &[u8]): Op::Write;
             }
         }
     };

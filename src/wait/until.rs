@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::io::{Errno, IoSliceMut};
 
 use super::deadline::Deadline;
 use super::drive::{after_poll, checked, wait_on};
@@ -17,11 +17,11 @@ use crate::ops::address::{Address, PeerAddress};
 use crate::ops::connection::{accept, accept_from, connect, finish_connect, op_of_connect};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::descriptors::recv_fds;
-use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_msg_all, send_to};
+use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_to};
 use crate::ops::mode::NonBlocking;
 use crate::ops::poll::poll;
 use crate::ops::stream::{read, recv, recv_with, send, write};
-use crate::ops::vectored::{left, send_all, write_all, writev_all};
+use crate::ops::vectored::{send_all, write_all};
 use crate::platform::errnos::WOULD_BLOCK;
 
 /// An operation that may be called again after it would have blocked.
@@ -161,7 +161,7 @@ macro_rules! waiting {
     (
         counts {$($count:ident($($arg:ident: $kind:ty),*): $op:expr;)*}
         values {$($value:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
-        drains {$($all:ident($rest:ident: $bufs:ty $(, $flags:ident: $flag:ty)?): $by:expr, |$it:ident| $left:expr;)*}
+        drains {$($all:ident($rest:ident: $buf:ty $(, $flags:ident: $flag:ty)?): $by:expr;)*}
     ) => {
         $(waiting!($count($($arg: $kind),*): $op);)*
         $(
@@ -174,12 +174,11 @@ macro_rules! waiting {
         $(
             #[doc = concat!("See [`", stringify!($all), "()`](crate::", stringify!($all), "()).")]
             #[inline]
-            pub fn $all(&self, $rest: $bufs $(, $flags: $flag)?) -> Io<()> {
+            pub fn $all(&self, $rest: $buf $(, $flags: $flag)?) -> Io<()> {
                 self.turns($by, |fd, turn| {
-                    let left = |$it: &$bufs| $left;
-                    let before = left(&$rest);
+                    let before = $rest.len();
                     let answer = $all(fd, $rest $(, $flags)?);
-                    turn.progress = left(&$rest) != before;
+                    turn.progress = $rest.len() != before;
                     answer
                 })
             }
@@ -291,7 +290,8 @@ impl<F: Descriptor> Until<F> {
         })
     }
 
-    /// The wait alone, and no call.
+    /// The wait alone, and no call; with [`Duration::ZERO`](core::time::Duration::ZERO)
+    /// for a deadline, the question whether it is ready now.
     ///
     /// - `Ready(readiness)`: for something, perhaps a hang-up or an error. It is a
     ///   hint: the call that follows may still answer `WouldBlock`, and a loop of this

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_getfd};
 use wouldblock::{
     AddressFamily, Interest, Io, Readiness, SocketType, is_nonblocking, poll, set_nonblocking,
-    socket,
+    socket, until,
 };
 
 /// No wait in the tests is longer.
@@ -31,6 +31,11 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) fn wait_to_read(fd: impl AsFd) {
     let readiness = wait_for(fd, Interest::READABLE);
     assert!(readiness.is_readable(), "{readiness:?}");
+}
+
+/// Whether `interest` is ready now.
+pub(crate) fn ready(fd: impl AsFd, interest: Interest) -> Io<Readiness> {
+    until(fd, Duration::ZERO).ready(interest)
 }
 
 /// Waits for `interest`, and fails the test if it does not come in time.

@@ -178,19 +178,6 @@ impl Call {
     pub(crate) fn plain(&self) -> Vec<u8> {
         piece(self.args[1], self.args[2])
     }
-
-    /// What a `writev` was asked to take.
-    pub(crate) fn vectored(&self) -> Vec<u8> {
-        gathered(self.args[1], self.args[2])
-    }
-
-    /// What a `sendmsg` was asked to take.
-    pub(crate) fn message(&self) -> Vec<u8> {
-        // SAFETY: the caller's message header, while it is in the call.
-        let header =
-            unsafe { &*std::ptr::with_exposed_provenance::<libc::msghdr>(self.args[1] as usize) };
-        gathered(header.msg_iov.addr() as u64, header.msg_iovlen as u64)
-    }
 }
 
 impl Call {
@@ -227,17 +214,6 @@ impl Call {
             length.write(16);
         }
     }
-}
-
-fn gathered(bufs: u64, count: u64) -> Vec<u8> {
-    let bufs = std::ptr::with_exposed_provenance::<libc::iovec>(bufs as usize);
-    (0..count as usize)
-        .flat_map(|i| {
-            // SAFETY: the caller's array of that many, while it is in the call.
-            let buf = unsafe { &*bufs.add(i) };
-            piece(buf.iov_base.addr() as u64, buf.iov_len as u64)
-        })
-        .collect()
 }
 
 fn piece(start: u64, length: u64) -> Vec<u8> {

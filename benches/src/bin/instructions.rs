@@ -734,21 +734,6 @@ fn polls() {
         .run(OURS, view(&socket), ours::poll_for_ever)
         .run(FAIR, view(&socket), fair::poll_for_ever)
         .run("bare", view(&socket), bare::poll_for_ever);
-
-    let is_ready = |case: Case<'_>, fd: &OwnedFd| {
-        case.run(OURS, view(fd), ours::is_ready)
-            .run(FAIR, view(fd), fair::is_ready)
-            .run("bare", view(fd), bare::is_ready);
-        #[cfg(feature = "peers")]
-        case.run("libc", view(fd), libc_::is_ready)
-            .run("nix", view(fd), nix_::is_ready);
-    };
-    is_ready(case("ready", "would block", WOULD_BLOCK), &quiet);
-    is_ready(case("ready", "ready", ready(1)), &socket);
-    is_ready(
-        case("ready", "error", failed(Errno::BADF.raw_os_error())),
-        &unpollable,
-    );
 }
 
 /// A descriptor that can neither be polled nor change its mode.

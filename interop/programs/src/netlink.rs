@@ -12,8 +12,8 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rustix::net::netlink::SocketAddrNetlink;
 use wouldblock::{
-    AddressFamily, Deadline, Errno, Io, NonBlocking, OwnedFd, RecvFlags, SendFlags, SocketType,
-    socket,
+    AddressFamily, Deadline, Errno, Io, NonBlocking, OwnedFd, RecvFlags, SendFlags, SocketAddrAny,
+    SocketType, socket,
 };
 
 /// The group of the messages on interfaces: its number is 1.
@@ -124,7 +124,8 @@ impl Links {
             Io::Err(Errno::NOBUFS) => return Ok(None),
             received => received.or_timed_out()?,
         };
-        let sender = message.address.map(SocketAddrNetlink::try_from);
+        let sender = message.address.map(SocketAddrAny::from);
+        let sender = sender.map(SocketAddrNetlink::try_from);
         let is_kernel = sender.is_some_and(|from| from.is_ok_and(|from| from.pid() == 0));
         if !is_kernel || message.truncated {
             return Err(ErrorKind::InvalidData.into());

@@ -9,7 +9,7 @@ use netlink_sys::{AsyncSocket, Socket, SocketAddr};
 use rustix::net::netlink::SocketAddrNetlink;
 use tokio::io::unix::AsyncFd;
 use wouldblock::{
-    Io, RecvFlags, SendFlags, SocketAddrAny, recv_from, send, send_to, set_nonblocking,
+    Io, PeerAddress, RecvFlags, SendFlags, SocketAddrAny, recv_from, send, send_to, set_nonblocking,
 };
 
 /// The kernel sends no longer message.
@@ -54,9 +54,9 @@ impl Netlink {
     }
 }
 
-fn sender(address: Option<SocketAddrAny>) -> Result<SocketAddr> {
+fn sender(address: Option<PeerAddress>) -> Result<SocketAddr> {
     let address = address.ok_or(ErrorKind::InvalidData)?;
-    let address = SocketAddrNetlink::try_from(address)?;
+    let address = SocketAddrNetlink::try_from(SocketAddrAny::from(address))?;
     Ok(SocketAddr::new(address.pid(), address.groups()))
 }
 

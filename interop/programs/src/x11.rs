@@ -4,7 +4,7 @@ use std::io::{Error, IoSlice, IoSliceMut, Result};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use wouldblock::{Interest, NonBlocking, OwnedFd, RecvFlags, SendFlags};
+use wouldblock::{Interest, NonBlocking, OwnedFd, RecvFlags, SendFlags, recv_fds, send_fds};
 use x11rb::rust_connection::{self, PollMode};
 
 /// What one message can carry.
@@ -36,7 +36,7 @@ impl rust_connection::Stream for Stream {
     fn read(&self, buf: &mut [u8], fds: &mut Vec<OwnedFd>) -> Result<usize> {
         let mut places = [const { None }; MOST];
         let bufs = &mut [IoSliceMut::new(buf)];
-        let received = self.socket.recv_fds(bufs, &mut places, RecvFlags::empty());
+        let received = recv_fds(&self.socket, bufs, &mut places, RecvFlags::empty());
         let message = received.into_io_result()?;
         fds.extend(places.into_iter().flatten());
         if message.descriptors_lost {
@@ -57,7 +57,7 @@ impl rust_connection::Stream for Stream {
         let byte = [IoSlice::new(bytes.unwrap_or_default())];
         let bufs = if most < fds.len() { &byte } else { bufs };
         let these: Vec<_> = fds[..most].iter().map(AsFd::as_fd).collect();
-        let sent = self.socket.send_fds(bufs, &these, SendFlags::empty());
+        let sent = send_fds(&self.socket, bufs, &these, SendFlags::empty());
         let n = sent.into_io_result()?;
         fds.drain(..most);
         Ok(n)

@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 
 use rustix::fd::OwnedFd;
-use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::io::{Errno, IoSliceMut};
 
 use super::entry::Watched;
 use crate::mapping::classify::Op;
@@ -14,9 +14,9 @@ use crate::ops::address::{Address, PeerAddress};
 use crate::ops::connection::{accept, accept_from, connect, finish_connect};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::descriptors::recv_fds;
-use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_msg_all, send_to};
+use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_to};
 use crate::ops::stream::{read, recv, recv_with, send, write};
-use crate::ops::vectored::{left, send_all, write_all, writev_all};
+use crate::ops::vectored::{send_all, write_all};
 use crate::wait::operations::each_operation;
 
 /// An entry of a [`PollSet`](crate::PollSet): a registered descriptor, with the
@@ -44,7 +44,7 @@ macro_rules! telling {
     (
         counts {$($count:ident($buf:ident: $kind:ty $(, $flags:ident: $flag:ty)?): $op:expr;)*}
         values {$($value:ident($($arg:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
-        drains {$($all:ident($rest:ident: $bufs:ty $(, $more:ident: $other:ty)?): $by:expr, |$it:ident| $left:expr;)*}
+        drains {$($all:ident($rest:ident: $left:ty $(, $more:ident: $other:ty)?): $by:expr;)*}
     ) => {
         $(
             #[doc = concat!("See [`", stringify!($count), "()`](crate::", stringify!($count), "()).")]
@@ -70,11 +70,10 @@ macro_rules! telling {
         $(
             #[doc = concat!("See [`", stringify!($all), "()`](crate::", stringify!($all), "()).")]
             #[inline]
-            pub fn $all(&mut self, $rest: $bufs $(, $more: $other)?) -> Io<()> {
-                let left = |$it: &$bufs| $left;
-                let before = left(&$rest);
+            pub fn $all(&mut self, $rest: $left $(, $more: $other)?) -> Io<()> {
+                let before = $rest.len();
                 let answer = $all(&self.0.fd, $rest $(, $more)?);
-                self.told($by, answer, left(&$rest) != before)
+                self.told($by, answer, $rest.len() != before)
             }
         )*
     };

@@ -3,11 +3,12 @@
 //! handler is gone and the name with it. `ci/check no-panic` looks for the name.
 #![no_std]
 
+use core::net::{SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
 
 use wouldblock::{
     BorrowedFd, Inline, Interest, Io, Key, PollFd, PollSet, Readiness, RecvFlags, SendFlags,
-    SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketAddrV6,
+    SocketAddrAny, SocketAddrUnix,
 };
 
 unsafe extern "C" {
@@ -54,11 +55,6 @@ mod calls {
     #[unsafe(no_mangle)]
     extern "C" fn np_poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
         wouldblock::poll(fds, timeout)
-    }
-
-    #[unsafe(no_mangle)]
-    extern "C" fn np_ready(fd: BorrowedFd<'_>, interest: Interest) -> Io<Readiness> {
-        wouldblock::ready(fd, interest)
     }
 
     #[unsafe(no_mangle)]
@@ -181,11 +177,6 @@ mod others {
         descriptors: &[BorrowedFd<'_>],
     ) -> Io {
         wouldblock::send_fds(fd, bufs, descriptors, SendFlags::empty())
-    }
-
-    #[unsafe(no_mangle)]
-    extern "C" fn np_send_msg_all(fd: BorrowedFd<'_>, bufs: &mut &mut [IoSlice<'_>]) -> Io<()> {
-        wouldblock::send_msg_all(fd, bufs, SendFlags::empty())
     }
 
     #[unsafe(no_mangle)]
