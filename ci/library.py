@@ -240,9 +240,11 @@ def api(*arguments):
 def ui(*arguments):
     """What the compiler says to a newcomer's mistakes, word for word, by one release of it.
 
-    tests/ui has the mistakes; --write after a change, and read the difference.
+    tests/ui has the mistakes, with the feature std and without; --write after a change,
+    and read the difference.
     """
-    UI("--test", "ui", **({"TRYBUILD": "overwrite"} if "--write" in arguments else {}))
+    for features in (), ("--features", "std"):
+        UI("--test", "ui", *features, **({"TRYBUILD": "overwrite"} if "--write" in arguments else {}))
     figure(f"{len(list((ROOT / 'tests/ui/cases').rglob('*.stderr')))} files of mistakes")
 
 
