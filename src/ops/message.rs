@@ -1,11 +1,6 @@
 //! Messages: datagrams with addresses, and several buffers. Descriptors that
 //! travel with the bytes are in `descriptors.rs`.
 
-#![allow(
-    unstable_name_collisions,
-    reason = "`as_slice`: see `vectored::bytes`; std's own does the same"
-)]
-
 use core::mem::MaybeUninit;
 
 use rustix::cmsg_space;
@@ -18,9 +13,7 @@ use rustix::net::{
 
 use super::address::{Address, PeerAddress};
 use super::creation::set_close_on_exec;
-use super::vectored::buffers_to_pass;
-#[allow(unused_imports, reason = "used where rustix's `IoSlice` is std's")]
-use super::vectored::{Bytes, BytesMut};
+use super::vectored::{PASSED, fill, take};
 use super::{clamp, clamp_mut, recv_flags, retry_for, retry_interrupted, send_flags};
 use crate::mapping::classify::{Op, leaves_open_whose_queue};
 use crate::mapping::flags::{RecvFlags, SendFlags};
@@ -300,21 +293,9 @@ pub(super) fn receive(
         false => RecvAncillaryBuffer::default(),
     };
     let flags = net::RecvFlags::from_bits_retain(flags.to_system() | platform.msg_cmsg_cloexec);
-    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match buffers_to_pass(fd, lengths, platform, Ok) {
-        Ok(count) => count,
-        Err(errno) => return Io::Err(errno),
-    };
-    let answer = match bufs.first_mut() {
-        Some(first) if count == 0 => {
-            let head = &mut [IoSliceMut::new(clamp_mut(first.as_mut_slice(), platform))];
-            retry_for(Op::Recv, || net::recvmsg(fd, head, &mut control, flags))
-        }
-        _ => {
-            let bufs = bufs.get_mut(..count).unwrap_or_default();
-            retry_for(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags))
-        }
-    };
+    let answer = fill(fd, bufs, platform, PASSED, |bufs| {
+        retry_for(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags))
+    });
     answer.map(|received| {
         let (descriptors, lost) = take_descriptors(&mut control, platform, keep);
         Message {
@@ -395,20 +376,9 @@ pub(super) fn send_msg_by(
     platform: &Platform,
     call: impl FnMut(BorrowedFd<'_>, &mut &[IoSlice<'_>]) -> Result<usize, Errno>,
 ) -> Io {
-    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match buffers_to_pass(fd, lengths, platform, Ok) {
-        Ok(count) => count,
-        Err(errno) => return Io::Err(errno),
-    };
-    let head;
-    let bufs = match bufs.first() {
-        Some(first) if count == 0 => {
-            head = [IoSlice::new(clamp(first.as_slice(), platform))];
-            &head[..]
-        }
-        _ => bufs.get(..count).unwrap_or_default(),
-    };
-    retry_interrupted(Op::Send, fd, bufs, call)
+    take(fd, bufs, platform, PASSED, |bufs| {
+        retry_interrupted(Op::Send, fd, bufs, call)
+    })
 }
 
 #[cfg(test)]

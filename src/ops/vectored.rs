@@ -2,8 +2,10 @@
 
 #![allow(
     unstable_name_collisions,
-    reason = "`as_slice`: see `bytes` below; std's own does the same"
+    reason = "`as_slice`: see `Bytes` below; std's own does the same"
 )]
+
+use core::ops::{Deref, DerefMut};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::fcntl_getfl;
@@ -59,23 +61,9 @@ pub fn readv<Fd: Descriptor>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
 
 #[inline]
 fn readv_by(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], platform: &Platform) -> Io {
-    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match buffers_to_pass(fd, lengths, platform, refused) {
-        Ok(count) => count,
-        Err(errno) => return Io::Err(errno),
-    };
-    match bufs.first_mut() {
-        Some(first) if count == 0 => {
-            let head = clamp_mut(first.as_mut_slice(), platform);
-            retry_interrupted(Op::Read, fd, head, move |fd, head| {
-                io::read(fd, &mut **head)
-            })
-        }
-        _ => {
-            let bufs = bufs.get_mut(..count).unwrap_or_default();
-            retry_interrupted(Op::Read, fd, bufs, move |fd, bufs| io::readv(fd, bufs))
-        }
-    }
+    fill(fd, bufs, platform, REFUSED, |bufs| {
+        retry_interrupted(Op::Read, fd, bufs, move |fd, bufs| io::readv(fd, bufs))
+    })
 }
 
 /// `writev(fd, bufs, count)`—Writes several buffers, without waiting.
@@ -101,44 +89,73 @@ pub fn writev<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>]) -> Io {
 
 #[inline]
 fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> Io {
+    take(fd, bufs, platform, REFUSED, |bufs| {
+        retry_interrupted(Op::Write, fd, bufs, move |fd, bufs| io::writev(fd, bufs))
+    })
+}
+
+/// Calls with the buffers to fill: as many as one call takes, or the head of the first.
+#[inline]
+pub(super) fn fill<T>(
+    fd: BorrowedFd<'_>,
+    bufs: &mut [IoSliceMut<'_>],
+    platform: &Platform,
+    too_many: Option<Errno>,
+    call: impl FnOnce(&mut [IoSliceMut<'_>]) -> Io<T>,
+) -> Io<T> {
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = match buffers_to_pass(fd, lengths, platform, refused) {
-        Ok(count) => count,
-        Err(errno) => return Io::Err(errno),
-    };
-    match bufs.first() {
+    let count = try_io!(buffers_to_pass(fd, lengths, platform, too_many));
+    match bufs.first_mut() {
         Some(first) if count == 0 => {
-            let head = clamp(first.as_slice(), platform);
-            retry_interrupted(Op::Write, fd, head, move |fd, head| io::write(fd, head))
+            let head = clamp_mut(first.as_mut_slice(), platform);
+            call(&mut [IoSliceMut::new(head)])
         }
-        _ => {
-            let bufs = bufs.get(..count).unwrap_or_default();
-            retry_interrupted(Op::Write, fd, bufs, move |fd, bufs| io::writev(fd, bufs))
-        }
+        _ => call(bufs.get_mut(..count).unwrap_or_default()),
     }
 }
 
-/// How many of the buffers to pass; 0 of some is the head of the first. A stream
-/// may be given the first of them. A message must be whole: then `all_of_them` decides.
+/// Calls with the buffers to take from, likewise.
 #[inline]
-pub(super) fn buffers_to_pass(
+pub(super) fn take<T>(
+    fd: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    platform: &Platform,
+    too_many: Option<Errno>,
+    call: impl FnOnce(&[IoSlice<'_>]) -> Io<T>,
+) -> Io<T> {
+    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
+    let count = try_io!(buffers_to_pass(fd, lengths, platform, too_many));
+    match bufs.first() {
+        Some(first) if count == 0 => call(&[IoSlice::new(clamp(first.as_slice(), platform))]),
+        _ => call(bufs.get(..count).unwrap_or_default()),
+    }
+}
+
+/// rustix cuts what is too much for `readv` and `writev`, and does not let the system
+/// refuse it.
+const REFUSED: Option<Errno> = Some(TOO_MANY);
+/// The system refuses it.
+pub(super) const PASSED: Option<Errno> = None;
+
+/// How many of the buffers to pass; 0 of some is the head of the first. A stream
+/// may be given the first of them. A message must be whole.
+#[inline]
+fn buffers_to_pass(
     fd: BorrowedFd<'_>,
     lengths: impl ExactSizeIterator<Item = usize>,
     platform: &Platform,
-    all_of_them: impl FnOnce(usize) -> Result<usize, Errno>,
-) -> Result<usize, Errno> {
+    too_many: Option<Errno>,
+) -> Io {
     let all = lengths.len();
     let fit = buffers_that_fit(lengths, platform);
-    if fit < all && keeps_messages(fd, platform)? {
-        return all_of_them(all);
+    if fit == all {
+        return Io::Ready(fit);
     }
-    Ok(fit)
-}
-
-/// rustix cuts what is too much for the system, and does not let it refuse.
-#[inline]
-fn refused(_: usize) -> Result<usize, Errno> {
-    Err(TOO_MANY)
+    match keeps_messages(fd, platform) {
+        Ok(true) => too_many.map_or(Io::Ready(all), Io::Err),
+        Ok(false) => Io::Ready(fit),
+        Err(errno) => Io::Err(errno),
+    }
 }
 
 /// Whether what is written in one call arrives as one.
@@ -230,27 +247,22 @@ fn all(buf: &mut &[u8], mut call: impl FnMut(&[u8]) -> Io) -> Io<()> {
 /// program turns rustix's `std` feature on, and one of its own elsewhere: the
 /// one dereferences to its bytes, the other has methods of these names.
 #[allow(dead_code, reason = "used where the types are std's")]
-mod bytes {
-    use core::ops::{Deref, DerefMut};
-
-    pub(in crate::ops) trait Bytes: Deref<Target = [u8]> {
-        fn as_slice(&self) -> &[u8] {
-            self
-        }
+trait Bytes: Deref<Target = [u8]> {
+    fn as_slice(&self) -> &[u8] {
+        self
     }
-
-    impl<T: Deref<Target = [u8]>> Bytes for T {}
-
-    pub(in crate::ops) trait BytesMut: DerefMut<Target = [u8]> {
-        fn as_mut_slice(&mut self) -> &mut [u8] {
-            self
-        }
-    }
-
-    impl<T: DerefMut<Target = [u8]>> BytesMut for T {}
 }
-#[allow(unused_imports, reason = "used where the types are std's")]
-pub(super) use bytes::{Bytes, BytesMut};
+
+impl<T: Deref<Target = [u8]>> Bytes for T {}
+
+#[allow(dead_code, reason = "used where the types are std's")]
+trait BytesMut: DerefMut<Target = [u8]> {
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+impl<T: DerefMut<Target = [u8]>> BytesMut for T {}
 
 /// Two operations as methods; see the functions of the same names.
 impl<F: AsFd> NonBlocking<F> {
