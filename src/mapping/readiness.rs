@@ -201,26 +201,21 @@ impl Readiness {
     pub const fn from_revents(revents: u16, platform: &Platform) -> Self {
         let mut readiness = Self::empty();
         // Any bit of a mask counts: QNX's POLLIN has two.
-        if revents & (platform.pollin | platform.pollrdnorm) != 0 {
-            readiness = readiness.union(Self::READABLE);
+        macro_rules! told {
+            ($($bits:expr => $flag:ident,)*) => {
+                $(if revents & $bits != 0 {
+                    readiness = readiness.union(Self::$flag);
+                })*
+            };
         }
-        if revents & (platform.pollout | platform.pollwrnorm) != 0 {
-            readiness = readiness.union(Self::WRITABLE);
-        }
-        if revents & platform.pollpri != 0 {
-            readiness = readiness.union(Self::PRIORITY);
-        }
-        if revents & platform.pollrdhup != 0 {
-            readiness = readiness.union(Self::READ_CLOSED);
-        }
-        if revents & platform.pollhup != 0 {
-            readiness = readiness.union(Self::HANG_UP);
-        }
-        if revents & platform.pollerr != 0 {
-            readiness = readiness.union(Self::ERROR);
-        }
-        if revents & platform.pollnval != 0 {
-            readiness = readiness.union(Self::INVALID);
+        told! {
+            (platform.pollin | platform.pollrdnorm) => READABLE,
+            (platform.pollout | platform.pollwrnorm) => WRITABLE,
+            platform.pollpri => PRIORITY,
+            platform.pollrdhup => READ_CLOSED,
+            platform.pollhup => HANG_UP,
+            platform.pollerr => ERROR,
+            platform.pollnval => INVALID,
         }
         readiness
     }

@@ -311,9 +311,10 @@ pub fn connect<Fd: Descriptor>(fd: Fd, address: &(impl Address + ?Sized)) -> Io<
 
 #[inline]
 pub(crate) fn op_of_connect(address: &(impl Address + ?Sized)) -> Op {
-    match address.family() {
-        AddressFamily::UNIX => Op::ConnectUnix,
-        _ => Op::Connect,
+    if address.family() == AddressFamily::UNIX {
+        Op::ConnectUnix
+    } else {
+        Op::Connect
     }
 }
 
@@ -364,10 +365,8 @@ fn finish_connect_by(fd: BorrowedFd<'_>, platform: &Platform) -> Io<()> {
         Io::WouldBlock => return Io::WouldBlock,
         Io::Err(errno) => return Io::Err(errno),
     }
-    match net::sockopt::socket_error(fd) {
-        Ok(Ok(())) => {}
-        Ok(Err(reason)) => return Io::Err(reason),
-        Err(errno) => return Io::Err(errno),
+    if let Ok(Err(reason)) | Err(reason) = net::sockopt::socket_error(fd) {
+        return Io::Err(reason);
     }
     // It may have been established between the first question and the last.
     match net::getpeername(fd) {

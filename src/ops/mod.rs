@@ -24,7 +24,7 @@ use crate::mapping::classify::{Op, Outcome};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::platform::Platform;
-use crate::platform::errnos::{NO_PROGRESS, WOULD_WAIT};
+use crate::platform::errnos::{WOULD_BLOCK, WOULD_WAIT};
 
 /// How many calls one operation makes that come to nothing, before it says so. A
 /// signal need not be the last one: a process in the background that handles SIGTTIN
@@ -45,18 +45,10 @@ fn retry_interrupted<A: Copy, B>(
     mut call: impl FnMut(A, &mut B) -> Result<usize, Errno>,
 ) -> Io {
     match call(fd, &mut buf) {
-        Err(errno) if is_interrupted(op, errno) => match call_again(fd, buf, call, op) {
-            (n, _) if n < BLOCKED => Io::Ready(n),
-            (BLOCKED, _) => Io::WouldBlock,
-            (_, errno) => Io::Err(errno),
-        },
+        Err(errno) if is_interrupted(op, errno) => unpack(call_again(fd, buf, call, op)),
         result => Io::from_result(op, result),
     }
 }
-
-/// No call counts so many, or one more.
-const BLOCKED: usize = usize::MAX - 1;
-const FAILED: usize = usize::MAX;
 
 #[cold]
 #[inline(never)]
@@ -70,13 +62,32 @@ fn call_again<A: Copy, B>(
     loop {
         tries += 1;
         match call(fd, &mut buf) {
-            Ok(n) => return (n, NO_PROGRESS),
-            Err(errno) => match op.outcome(errno) {
-                Outcome::Interrupted if tries < TRIES => {}
-                Outcome::WouldBlock => return (BLOCKED, errno),
-                _ => return (FAILED, errno),
-            },
+            Err(errno) if tries < TRIES && is_interrupted(op, errno) => {}
+            result => return pack(Io::from_result(op, result)),
         }
+    }
+}
+
+/// No call counts so many, or one more.
+const BLOCKED: usize = usize::MAX - 1;
+const FAILED: usize = usize::MAX;
+
+/// An answer as it comes back in registers.
+#[inline(always)]
+pub(crate) fn pack(answer: Io) -> (usize, Errno) {
+    match answer {
+        Io::Ready(n) => (n, WOULD_BLOCK),
+        Io::WouldBlock => (BLOCKED, WOULD_BLOCK),
+        Io::Err(errno) => (FAILED, errno),
+    }
+}
+
+#[inline(always)]
+pub(crate) fn unpack(packed: (usize, Errno)) -> Io {
+    match packed {
+        (n, _) if n < BLOCKED => Io::Ready(n),
+        (BLOCKED, _) => Io::WouldBlock,
+        (_, errno) => Io::Err(errno),
     }
 }
 

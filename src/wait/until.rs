@@ -22,6 +22,7 @@ use crate::ops::mode::NonBlocking;
 use crate::ops::poll::poll;
 use crate::ops::stream::{read, recv, recv_with, send, write};
 use crate::ops::vectored::{send_all, write_all};
+use crate::ops::{pack, unpack};
 use crate::platform::errnos::WOULD_BLOCK;
 
 /// An operation that may be called again after it would have blocked.
@@ -211,28 +212,6 @@ macro_rules! waiting {
             unpack(later(self.fd.as_fd(), $($arg,)* self.deadline, first))
         }
     };
-}
-
-/// No call counts so many, or one more.
-const BLOCKED: usize = usize::MAX - 1;
-const FAILED: usize = usize::MAX;
-
-#[inline(always)]
-fn pack(answer: Io) -> (usize, Errno) {
-    match answer {
-        Io::Ready(n) => (n, WOULD_BLOCK),
-        Io::WouldBlock => (BLOCKED, WOULD_BLOCK),
-        Io::Err(errno) => (FAILED, errno),
-    }
-}
-
-#[inline(always)]
-fn unpack((n, errno): (usize, Errno)) -> Io {
-    match n {
-        BLOCKED => Io::WouldBlock,
-        FAILED => Io::Err(errno),
-        n => Io::Ready(n),
-    }
 }
 
 impl<F: Descriptor> Until<F> {
