@@ -447,11 +447,6 @@ pub mod fair {
         }
     }
 
-    const READABLE: u16 = 1;
-    const READ_CLOSED: u16 = 1 << 3;
-    const HANG_UP: u16 = 1 << 4;
-    const ERROR: u16 = 1 << 5;
-
     /// The array is made anew each time, here in new memory, since it borrows
     /// the descriptors, which come and go; then what is ready is looked for.
     #[inline(never)]

@@ -58,8 +58,6 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     ("send_msg", "would block", 1),
     ("send_msg", "ready", 3),
     ("send_msg", "error", 4),
-    ("ready", "would block", 3),
-    ("ready", "error", 3),
     ("finish_connect", "ready", 1),
     ("finish_connect", "would block", 3),
     ("finish_connect", "error", 4),
@@ -79,9 +77,6 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
 ];
 #[cfg(rustix_use_libc)]
 const EXCEPTIONS: &[(&str, &str, u64)] = &[
-    // `Errno` has 32 bits here, so that an `Io<Readiness>` is put together in one
-    // register and taken apart again.
-    ("ready", "error", 9),
     // rustix's call is not inlined here, and its answer is copied once more, with
     // the address, into a `Message`.
     ("recv_msg", "would block", 5),
@@ -713,7 +708,6 @@ fn polls() {
     let (quiet, _peer) = UnixStream::pair().unwrap();
     peer.write_all(b"!").unwrap();
     let (socket, quiet): (OwnedFd, OwnedFd) = (socket.into(), quiet.into());
-    let unpollable = path_only();
 
     let poll = |case: Case<'_>, fd: &OwnedFd, timeout| {
         case.run(OURS, (fd, timeout), ours::poll)
