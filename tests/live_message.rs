@@ -232,9 +232,7 @@ fn send_to_a_full_unix_receiver_is_no_would_block_and_says_back_off() {
         assert_eq!(answer, Io::Err(Errno::AGAIN));
         assert_eq!(Op::SendToUnix.outcome(Errno::AGAIN), Outcome::BackOff);
         // Whoever waited for room would spin.
-        let readiness = wouldblock::ready(&ours, Interest::WRITABLE)
-            .ready()
-            .unwrap();
+        let readiness = ready(&ours, Interest::WRITABLE).ready().unwrap();
         assert!(readiness.is_writable());
     }
     assert!(receiver.recv(&mut [0; 8], NONE).is_ready());
@@ -275,7 +273,7 @@ fn send_to_an_address_from_a_full_seqpacket_would_block() {
         assert_eq!(answer, Io::WouldBlock, "{size}");
         assert!(ready(&ours, Interest::WRITABLE).is_would_block());
         while wouldblock::recv(&theirs, &mut [0; 8], NONE).is_ready() {}
-        assert!(common::wait_for(&ours, Interest::WRITABLE).is_writable());
+        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
     }
 }
 

@@ -559,7 +559,13 @@ fn register_among_ten_thousand_takes_a_small_part_of_a_wait() {
     }
     let [register, churn, wait] = best;
     eprintln!("{many}: register {register:?}, again {churn:?}; a wait {wait:?}");
-    assert!(register + churn < wait, "{best:?}");
+    // Without optimisation the search takes several times as long, and the kernel does not.
+    let most = if cfg!(debug_assertions) {
+        4 * wait
+    } else {
+        wait
+    };
+    assert!(register + churn < most, "{best:?}");
 
     // All of them are found, or one.
     let mut set: PollSet<_, _> = PollSet::new();
