@@ -328,13 +328,6 @@ fn after(rest: &[u8], answer: Io) -> &[u8] {
     &rest[answer.ready().expect("some")..]
 }
 
-/// Sixteen buffers for all of the bytes.
-fn in_pieces(data: &[u8]) -> Vec<IoSlice<'_>> {
-    data.chunks(data.len().div_ceil(16))
-        .map(IoSlice::new)
-        .collect()
-}
-
 fn copy_from(mut data: &[u8], mut io: impl Write) {
     io::copy(&mut data, &mut io).unwrap();
 }
@@ -363,10 +356,6 @@ fn puts() -> Vec<Row<Put>> {
         "until.send_all" is_socket => |fd, mut rest| {
             assert_eq!(until(fd, soon()).send_all(&mut rest, OUT), Io::Ready(()));
         };
-        "until.send_msg_all" is_socket => |fd, data| {
-            let answer = until(fd, soon()).send_msg_all(&mut &mut in_pieces(data)[..], OUT);
-            assert_eq!(answer, Io::Ready(()));
-        };
         "until.write" => |fd, mut rest| {
             let end = soon();
             while !rest.is_empty() {
@@ -375,10 +364,6 @@ fn puts() -> Vec<Row<Put>> {
         };
         "until.write_all" => |fd, mut rest| {
             assert_eq!(until(fd, soon()).write_all(&mut rest), Io::Ready(()));
-        };
-        "until.writev_all" => |fd, data| {
-            let answer = until(fd, soon()).writev_all(&mut &mut in_pieces(data)[..]);
-            assert_eq!(answer, Io::Ready(()));
         };
         "until.retry of send" is_socket => |fd, mut rest| {
             let end = soon();
@@ -439,16 +424,6 @@ fn puts() -> Vec<Row<Put>> {
         };
         "At::write_all" => |fd, mut rest| {
             serve(fd, Interest::WRITABLE, |at| is_done(at.write_all(&mut rest)));
-        };
-        "At::send_msg_all" is_socket => |fd, data| {
-            let mut bufs = in_pieces(data);
-            let mut bufs = &mut bufs[..];
-            serve(fd, Interest::WRITABLE, |at| is_done(at.send_msg_all(&mut bufs, OUT)));
-        };
-        "At::writev_all" => |fd, data| {
-            let mut bufs = in_pieces(data);
-            let mut bufs = &mut bufs[..];
-            serve(fd, Interest::WRITABLE, |at| is_done(at.writev_all(&mut bufs)));
         };
         "At::attempt of send" is_socket polls_first => |fd, mut rest| {
             serve(fd, Interest::WRITABLE, |at| {
