@@ -282,6 +282,23 @@ def interop():
     figure(f"{suite(INTEROP)} tests passed")
 
 
+PROGRAMS = Cargo("test --quiet", cwd="interop/programs", target="programs")
+
+
+@check(builds=[PROGRAMS], packages="xvfb util-linux", faults=[
+    Fault("would-block is an error", "src/mapping/io.rs", "Outcome::WouldBlock => Self::WouldBlock",
+          "Outcome::WouldBlock => Self::Err(errno)", "FAILED")])
+def programs():
+    """Programs with crates as they are on the registry: TLS, WebSocket, X11, netlink, a serial line.
+
+    A package of its own, whose dependencies take minutes to build.
+    """
+    lint = PROGRAMS.cwd, PROGRAMS.target
+    Cargo("fmt --check", *lint)()
+    Cargo("clippy --quiet --all-targets", *lint)("--", "--deny", "warnings")
+    figure(f"{suite(PROGRAMS, '--', '--include-ignored')} tests passed")
+
+
 REPLAY = Cargo("test", cwd="fuzz", target="fuzz")
 
 
