@@ -1,6 +1,9 @@
 //! `docs/PLATFORMS.md` and the README's table of platforms are written from the tables,
 //! and say what they say. `UPDATE_PLATFORMS=1` writes them anew.
 
+#[path = "common/records.rs"]
+#[allow(dead_code, reason = "the counts are for the replay")]
+mod records;
 #[path = "common/target.rs"]
 mod target;
 
@@ -9,6 +12,7 @@ use std::fmt::Write;
 use std::fs::{read_dir, read_to_string};
 use std::path::Path;
 
+use records::Record;
 use wouldblock::platform::{ALL, Platform, Target};
 
 /// What is written by hand; the tables follow it.
@@ -155,19 +159,9 @@ fn checked_by(platform: &Platform) -> [Vec<String>; 4] {
     let foreign = foreign.into_iter().map(|line| word(line, 1));
     let headers = include_str!("data/headers.tsv").lines().skip(2);
     let headers = headers.map(|line| word(line, 0));
-    let traces = read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kernel-traces"));
-    let mut traces: Vec<_> = traces
-        .unwrap()
-        .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .map(|file| file.strip_suffix(".tsv").expect("a record").to_owned())
-        // gVisor has Linux's numbers.
-        .filter(|kernel| match kernel.split('-').next() {
-            Some("gvisor") => platform.name == "linux",
-            Some("xnu") => platform.name == "apple-macos",
-            name => name == Some(platform.name),
-        })
-        .collect();
-    traces.sort_unstable();
+    let is_of = |record: &Record| record.table().as_deref() == Some(platform.name);
+    let traces = Record::all().into_iter().filter(is_of);
+    let traces = traces.map(|record| record.file.strip_suffix(".tsv").expect("a record").into());
     // WASI has no table, and Emscripten its errno numbers.
     let headers = headers.filter(|target| match target.as_str() {
         "wasm32-wasi" => platform.name == "emscripten",
@@ -176,7 +170,7 @@ fn checked_by(platform: &Platform) -> [Vec<String>; 4] {
     [
         cross.filter(|target| is_its(target)).collect(),
         foreign.filter(|target| is_its(target)).collect(),
-        traces,
+        traces.collect(),
         headers.collect(),
     ]
 }
@@ -376,8 +370,10 @@ fn platforms_page_names_tests_and_records_that_exist() {
         files.map(|path| read_to_string(path).unwrap()).collect()
     };
     let tests = contents("tests", "rs");
-    let records = contents("tests/data/kernel-traces", "tsv");
-    let has_xnu = records.contains("XNU");
+    let records: String = Record::all()
+        .into_iter()
+        .map(|record| record.text)
+        .collect();
     let head = read_to_string(root.join(HEAD)).unwrap();
     let (_, head) = head.split_once("## Where readiness lies").unwrap();
     let mut named = 0;
@@ -385,7 +381,7 @@ fn platforms_page_names_tests_and_records_that_exist() {
         let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         for name in proof.split('`').skip(1).step_by(2) {
             let exists = match proof.split_once(": ") {
-                Some(("recorded", _)) => !has_xnu || records.contains(&format!("\n{name}\t")),
+                Some(("recorded", _)) => records.contains(&format!("\n{name}\t")),
                 _ if name.starts_with("ci/") => root.join(name.split(' ').next().unwrap()).exists(),
                 _ => tests.contains(&format!("fn {name}()")),
             };
