@@ -4,17 +4,18 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{DEADLINE, STARTS, alone, dead_descriptor, fill, pipe, tcp_pair, thread_cpu_time};
+use common::habits::habits;
+use common::{DEADLINE, alone, dead_descriptor, fill, pipe, tcp_pair, thread_cpu_time};
 use wouldblock::{
     AddressFamily, At, Deadline, Errno, Inline, Interest, Io, IoSlice, IoSliceMut, Op, PollSet,
-    Readiness, RecvFlags, SendFlags, SocketAddrUnix, SocketType, UnknownKey, accept, recv, send,
-    send_fds, set_nonblocking, socket, socketpair,
+    Readiness, RecvFlags, SendFlags, SocketType, UnknownKey, accept, recv, send, send_fds,
+    set_nonblocking, socket, socketpair, until,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -173,7 +174,7 @@ fn at_accepts_and_connects() {
 fn at_whose_connect_finds_the_backlog_full_fails() {
     let directory = tempfile::tempdir().unwrap();
     let name = directory.path().join("socket");
-    let address = SocketAddrUnix::new(&name).unwrap();
+    let address = wouldblock::SocketAddrUnix::new(&name).unwrap();
     let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
     rustix::net::bind(&listener, &address).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
@@ -369,10 +370,15 @@ fn set_with_empty_messages_is_not_slowed_down() {
     const MANY: usize = 100;
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     set_nonblocking(&ours, true).unwrap();
+    set_nonblocking(&theirs, true).unwrap();
     let (mut set, _) = set_of(&ours, Interest::READABLE);
     let begun = Instant::now();
     thread::scope(|scope| {
-        scope.spawn(|| (0..MANY).for_each(|_| assert_eq!(theirs.send(b"").unwrap(), 0)));
+        scope.spawn(|| {
+            // On some systems a full queue is a shortage, in blocking mode too.
+            let sent = |_| assert_eq!(until(&theirs, soon()).send(b"", SEND), Io::Ready(0));
+            (0..MANY).for_each(sent);
+        });
         for _ in 0..MANY {
             assert_eq!(set.select(soon()), Io::Ready(1));
             let (key, _) = set.next_ready().unwrap();
@@ -388,7 +394,8 @@ fn set_with_empty_messages_is_not_slowed_down() {
 #[cfg(target_os = "linux")]
 mod leaks {
     use super::*;
-    use common::set_option;
+    use common::{STARTS, set_option};
+    use std::net::UdpSocket;
 
     fn receives(at: &mut At<'_, UdpSocket>, readiness: Readiness) {
         assert!(readiness.is_readable());
@@ -445,11 +452,15 @@ fn set_that_accepts_without_a_descriptor_left_waits_and_recovers() {
         while let Ok(fd) = rustix::io::fcntl_dupfd_cloexec(&listener, 0) {
             hoard.push(fd);
         }
+        let keeps = habits().emfile_keeps_the_connection;
         let turns = does_not_spin(&listener, Interest::READABLE, |at, _| {
             // The loop of a server, for which an error would be the end.
             assert!(at.accept().is_would_block());
-            assert_eq!(at.resting_for(), Some(Errno::MFILE));
+            assert!(!keeps || at.resting_for() == Some(Errno::MFILE));
         });
+        if !keeps {
+            return println!("skipped: the connection may be lost here");
+        }
         assert!(turns.hand_outs > 10);
         let (mut set, key) = set_of(&listener, Interest::READABLE);
         assert!(set.get_mut(key).unwrap().0.accept().is_would_block());

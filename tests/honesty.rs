@@ -3,6 +3,8 @@
 //! machine is busy, the better of several runs counts: what rests where it should not
 //! does so in each.
 
+// Elsewhere a thread has no timer of its own that sends it signals, and a tick of the
+// kernel may be longer than what is measured.
 #![cfg(target_os = "linux")]
 
 mod common;

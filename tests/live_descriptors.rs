@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use common::{
-    DEADLINE, alone, bound_tcp, habits::habits, open_descriptors, pipe, ready, tcp_socket,
+    DEADLINE, alone, bound_tcp, habits::habits, open_descriptors, pipe, tcp_socket,
     thread_cpu_time, wait_for, wait_to_read,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -390,7 +390,7 @@ fn c09_toomanyrefs_in_flight_says_back_off_and_passes() {
         assert_eq!(answer, Io::Err(Errno::TOOMANYREFS), "after {messages}");
         assert_eq!(Op::Send.outcome(Errno::TOOMANYREFS), Outcome::BackOff);
         assert_eq!(Op::SendToUnix.outcome(Errno::TOOMANYREFS), Outcome::BackOff);
-        assert!(ready(&ours, Interest::WRITABLE).is_ready());
+        assert!(common::ready(&ours, Interest::WRITABLE).is_ready());
         for _ in 0..messages {
             let (mut byte, mut into) = ([0], [const { None }; 16]);
             let bufs = &mut [IoSliceMut::new(&mut byte)];

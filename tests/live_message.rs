@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use common::{
-    assert_ends, assert_same_file, habits::habits, pipe, read_exactly, ready, tcp_pair, wait_for,
+    assert_ends, assert_same_file, habits::habits, pipe, read_exactly, ready, tcp_pair,
     wait_to_read,
 };
 use rustix::io::{FdFlags, fcntl_getfd};
@@ -255,7 +255,7 @@ fn r_sendto_with_ones_own_buffer_full_would_block_and_the_event_comes() {
     assert_eq!(answer, Io::WouldBlock);
     assert!(ready(&ours, Interest::WRITABLE).is_would_block());
     while receiver.recv(&mut [0; 8], NONE).is_ready() {}
-    assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+    assert!(common::wait_for(&ours, Interest::WRITABLE).is_writable());
 }
 
 /// Linux ignores the address there, so it is an ordinary send.
@@ -273,7 +273,7 @@ fn send_to_an_address_from_a_full_seqpacket_would_block() {
         assert_eq!(answer, Io::WouldBlock, "{size}");
         assert!(ready(&ours, Interest::WRITABLE).is_would_block());
         while wouldblock::recv(&theirs, &mut [0; 8], NONE).is_ready() {}
-        assert!(wait_for(&ours, Interest::WRITABLE).is_writable());
+        assert!(common::wait_for(&ours, Interest::WRITABLE).is_writable());
     }
 }
 

@@ -565,7 +565,10 @@ fn register_among_ten_thousand_takes_a_small_part_of_a_wait() {
     } else {
         wait
     };
-    assert!(register + churn < most, "{best:?}");
+    assert!(
+        register + churn < most || wait.is_zero(),
+        "{best:?}; or the system has no such clock"
+    );
 
     // All of them are found, or one.
     let mut set: PollSet<_, _> = PollSet::new();
@@ -632,7 +635,11 @@ impl Socket {
     fn new(random: &mut Random) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        let number = [0, 64, 128, 192, 256][random.below(5)];
+        static LIMIT: LazyLock<usize> = LazyLock::new(common::raise_descriptor_limit);
+        let number = match *LIMIT < 512 {
+            true => 0,
+            false => [0, 64, 128, 192, 256][random.below(5)],
+        };
         let ours = match number {
             0 => ours,
             _ => rustix::io::fcntl_dupfd_cloexec(&ours, number)

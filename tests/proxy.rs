@@ -13,8 +13,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use common::{bound_tcp, reset};
-use wouldblock::{AddressFamily, Errno, Io, SocketType, connect, socket};
+use common::{bound_tcp, habits::habits, reset};
+use wouldblock::Errno;
+#[cfg(target_os = "linux")]
+use wouldblock::{AddressFamily, Io, SocketType, connect, socket};
 
 /// No wait is longer. Longer than the other tests' because the bulk of one test is
 /// moved beside all others.
@@ -440,14 +442,18 @@ fn proxy_of_half_closed_target_passes_request() {
 
 #[test]
 fn proxy_of_refusing_target_resets_and_goes_on() {
-    // Bound and not listening: refused, and nobody else can take the port.
-    let (bound, address) = bound_tcp();
+    let (bound, address) = common::nobody_listens();
     let proxy = Proxy::new(address);
     for _ in 0..3 {
         assert_reset(proxy.tells());
     }
-    rustix::net::listen(&bound, 16).unwrap();
-    let listener = TcpListener::from(bound);
+    let listener = match bound {
+        Some(bound) => {
+            rustix::net::listen(&bound, 16).unwrap();
+            TcpListener::from(bound)
+        }
+        None => TcpListener::bind(address).unwrap(),
+    };
     listener.set_nonblocking(false).unwrap();
     echo_on(listener);
     assert_echoes(proxy.connect(), b"now");
@@ -598,7 +604,7 @@ fn through_unix() -> (Proxy, TcpStream, UnixStream) {
 #[test]
 fn proxy_of_target_that_reads_no_more_passes_its_answer() {
     let (proxy, mut client, mut server) = through_unix();
-    // To send is EPIPE from now on. To receive is not.
+    // To send is EPIPE from now on, or is taken for nobody. To receive is not.
     server.shutdown(Shutdown::Read).unwrap();
     client.write_all(b"too late").unwrap();
     let text = vec![4; 8 << 20];
@@ -611,7 +617,8 @@ fn proxy_of_target_that_reads_no_more_passes_its_answer() {
     assert!(came == text, "another text came");
     drop(joined(sent).expect("the answer is taken"));
     assert_gone(&client);
-    assert_eq!(proxy.end().sent, 0);
+    let sent = proxy.end().sent;
+    assert!(sent == 0 || !habits().shut_down_reader_refuses, "{sent}");
 }
 
 #[test]
@@ -684,7 +691,8 @@ fn proxy_of_target_that_is_cut_in_its_answer_resets_client() {
             client.read_exact(&mut half).unwrap();
             assert_eq!(&half, b"half");
         }
-        drop(server);
+        // Not every system makes a reset of what was not read.
+        reset(server);
         // And one that sends. If that fails, it has told of the reset.
         let is_told = !wait && client.write_all(&vec![2; 4 << 20]).is_err();
         let mut came = Vec::new();
@@ -701,6 +709,9 @@ fn proxy_of_target_that_is_cut_in_its_answer_resets_client() {
 /// hurry with its answer, and ends it as one should.
 #[test]
 fn proxy_of_target_that_reads_no_more_lets_the_client_come_to_its_end() {
+    if !habits().shut_down_reader_refuses {
+        return println!("skipped: the proxy may never be told here");
+    }
     let (proxy, mut client, mut server) = through_unix();
     server.shutdown(Shutdown::Read).unwrap();
     client.write_all(&vec![1; 32 << 20]).expect("it is taken");

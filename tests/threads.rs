@@ -11,14 +11,13 @@ use std::io::IoSlice;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use common::{DEADLINE, habits::habits, pipe, tcp_pair, within_deadline};
 use wouldblock::{
-    Deadline, Inline, Interest, Io, ModeGuard, PollSet, Readiness, RecvFlags, Retry, SendFlags,
-    accept, accept_from, is_nonblocking, poll, read, recv, recv_from, recv_msg, send, send_all,
+    Deadline, Inline, Interest, Io, PollSet, Readiness, RecvFlags, Retry, SendFlags, accept,
+    accept_from, is_nonblocking, poll, read, recv, recv_from, recv_msg, send, send_all,
     set_nonblocking, until, write, write_all, writev,
 };
 
@@ -633,6 +632,9 @@ fn accept_by_several_threads_at_once_gives_one_the_connection() {
 #[cfg(target_os = "linux")]
 #[test]
 fn reader_with_dontwait_beside_mode_changes_never_sleeps() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use wouldblock::ModeGuard;
+
     const WORDS: u32 = 10_000;
     within_deadline(|| {
         let (ours, theirs) = unix_pair();

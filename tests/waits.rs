@@ -4,7 +4,9 @@
 mod common;
 
 use std::io::Write;
-use std::net::{TcpListener, UdpSocket};
+use std::net::TcpListener;
+#[cfg(target_os = "linux")]
+use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Stdio;
@@ -19,10 +21,12 @@ use common::{
     within_deadline,
 };
 use wouldblock::{
-    AddressFamily, Deadline, Errno, Inline, Interest, Io, NonBlocking, Outcome, PollSet, Readiness,
+    AddressFamily, Deadline, Errno, Inline, Interest, Io, NonBlocking, PollSet, Readiness,
     RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, finish_connect, recv, send,
-    send_to, set_nonblocking, socket, until, write,
+    send_to, set_nonblocking, socket, until,
 };
+#[cfg(target_os = "linux")]
+use wouldblock::{Outcome, write};
 
 const NONE: RecvFlags = RecvFlags::empty();
 
@@ -395,7 +399,7 @@ fn until_on_an_idle_descriptor_uses_no_cpu_to_speak_of() {
 fn select_on_idle_descriptors_uses_no_cpu_to_speak_of() {
     let (fds, _peer) = idle(1024);
     let mut set: Box<PollSet<_, (), Inline<1024>>> = Box::default();
-    for count in [1, 64, 1024] {
+    for count in [1, 64, fds.len()] {
         for fd in &fds[set.len()..count] {
             set.register(fd.as_fd(), Interest::READABLE, ()).unwrap();
         }
@@ -630,6 +634,12 @@ fn retry_while_another_thread_steals_the_data_loses_none() {
     const MESSAGES: usize = 2000;
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     set_nonblocking(&ours, true).unwrap();
+    set_nonblocking(&theirs, true).unwrap();
+    // On some systems a full queue is a shortage, in blocking mode too.
+    let put = |text: &[u8]| {
+        let sent = until(&theirs, soon()).send(text, SendFlags::empty());
+        assert_eq!(sent, Io::Ready(text.len()));
+    };
     let taken = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -646,10 +656,10 @@ fn retry_while_another_thread_steals_the_data_loses_none() {
             });
         }
         for _ in 0..MESSAGES {
-            theirs.send(b"!").unwrap();
+            put(b"!");
         }
         for _ in 0..3 {
-            theirs.send(b"end").unwrap();
+            put(b"end");
         }
     });
     assert_eq!(taken.into_inner(), MESSAGES);
@@ -870,13 +880,15 @@ fn retry_to_a_full_named_queue_goes_on_when_it_is_drained() {
     let mut calls = 0;
     let answer = until(&ours, soon()).retry(Retry::SendToUnix, |fd| {
         calls += 1;
-        if calls == 3 {
-            tell.send(()).unwrap();
+        let answer = send_to(fd, b"one", SendFlags::empty(), &name);
+        // Where an event tells, there is one call before it.
+        if answer.is_would_block() || calls == 3 {
+            let _ = tell.send(());
         }
-        send_to(fd, b"one", SendFlags::empty(), &name)
+        answer
     });
     assert_eq!(answer, Io::Ready(3));
-    assert!(calls >= 3, "{calls} calls");
+    assert!(calls >= 2, "{calls} calls");
     reader.join().unwrap();
 }
 
@@ -896,6 +908,9 @@ fn retry_to_a_full_named_queue_that_stays_full_ends_with_eagain() {
 #[test]
 fn retry_of_accept_without_a_descriptor_left_recovers() {
     let body = || {
+        if !common::habits::habits().emfile_keeps_the_connection {
+            return println!("skipped: the connection may be lost here");
+        }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         set_nonblocking(&listener, true).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

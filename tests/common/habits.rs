@@ -37,6 +37,10 @@ pub(crate) struct Habits {
     pub(crate) no_buffers_are_taken: bool,
     /// Descriptors for which a stream has no room would block: `us.full1.sendmsg_rights`.
     pub(crate) full_stream_takes_rights_later: bool,
+    /// Who sends to a stream that was shut down for reading is told: `us.shut_rd.peer_send`.
+    pub(crate) shut_down_reader_refuses: bool,
+    /// A name may fill all of its place, without a 0 at its end.
+    pub(crate) names_need_no_terminator: bool,
 }
 
 const NOTHING: Habits = Habits {
@@ -52,6 +56,8 @@ const NOTHING: Habits = Habits {
     iov_max_is_the_kernels: false,
     no_buffers_are_taken: false,
     full_stream_takes_rights_later: false,
+    shut_down_reader_refuses: false,
+    names_need_no_terminator: false,
 };
 
 const LINUX: Habits = Habits {
@@ -67,6 +73,8 @@ const LINUX: Habits = Habits {
     iov_max_is_the_kernels: true,
     no_buffers_are_taken: true,
     full_stream_takes_rights_later: true,
+    shut_down_reader_refuses: true,
+    names_need_no_terminator: true,
 };
 
 /// 13.0.
