@@ -397,9 +397,9 @@ fn is_ready(direction: &str, revents: &str) -> bool {
 
 /// A state to back off from either polls as ready at once (Linux's full
 /// AF_UNIX backlog, a BSD's full datagram queue) or never does (gVisor's full
-/// backlog, macOS without a port). But for macOS 15, where a connected AF_UNIX
-/// datagram socket whose queue is full polls as not writable, in no record does an
-/// event tell when to go on.
+/// backlog, macOS without a port). In no record does an event tell when to go on, but for
+/// two states: macOS 15's full AF_UNIX datagram pair, and on Linux a sender to a name
+/// whose own buffer is full, which the errno alone does not tell (`send_to` asks poll).
 fn judge_law(
     verdict: &mut Verdict,
     row: &Row<'_>,
