@@ -253,10 +253,15 @@ impl Report {
         let mut out = io::stdout().lock();
         writeln!(
             out,
-            "{}wouldblock {} on the table `{}`: {}, built for {} on {}",
+            "{}wouldblock {} on the table `{}`{}: {}, built for {} on {}",
             if tsv { "# " } else { "" },
             env!("CARGO_PKG_VERSION"),
             HOST.name,
+            if HOST.name == POSIX.name {
+                ", for this target has none of its own (docs/PORTING.md)"
+            } else {
+                ""
+            },
             self.system.whole,
             std::env::consts::OS,
             std::env::consts::ARCH,

@@ -4,10 +4,10 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
-use rustix::net::{self, SendAncillaryBuffer, SendAncillaryMessage};
 
 use super::message::{CONTROL_LENGTH, Control, MOST_DESCRIPTORS, Message, receive, send_msg_by};
 use super::send_flags;
+use super::stand_in::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::ops::descriptor::Descriptor;
@@ -141,7 +141,7 @@ pub fn send_fds<Fd: Descriptor>(
     }
     let control = &mut control;
     send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
-        net::sendmsg(fd, bufs, control, send_flags(fd, flags, HOST)?)
+        sendmsg(fd, bufs, control, send_flags(fd, flags, HOST)?)
     })
 }
 

@@ -3,16 +3,15 @@
 
 use core::mem::MaybeUninit;
 
-use rustix::cmsg_space;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
-use rustix::net::{
-    self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags,
-    SendAncillaryBuffer,
-};
+use rustix::net::{self, AddressFamily, ReturnFlags};
 
 use super::address::{Address, PeerAddress};
 use super::creation::set_close_on_exec;
+use super::stand_in::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, cmsg_space, recvmsg, sendmsg,
+};
 use super::vectored::{PASSED, fill, take};
 use super::{clamp, clamp_mut, recv_flags, retry_for, retry_interrupted, send_flags};
 use crate::mapping::classify::{Op, leaves_open_whose_queue};
@@ -294,7 +293,7 @@ pub(super) fn receive(
     };
     let flags = net::RecvFlags::from_bits_retain(flags.to_system() | platform.msg_cmsg_cloexec);
     let answer = fill(fd, bufs, platform, PASSED, |bufs| {
-        retry_for(Op::Recv, || net::recvmsg(fd, bufs, &mut control, flags))
+        retry_for(Op::Recv, || recvmsg(fd, bufs, &mut control, flags))
     });
     answer.map(|received| {
         let (descriptors, lost) = take_descriptors(&mut control, platform, keep);
@@ -364,7 +363,7 @@ fn take_descriptors(
 pub fn send_msg<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
     send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
         let mut control = SendAncillaryBuffer::default();
-        net::sendmsg(fd, bufs, &mut control, send_flags(fd, flags, HOST)?)
+        sendmsg(fd, bufs, &mut control, send_flags(fd, flags, HOST)?)
     })
 }
 

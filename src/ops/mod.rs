@@ -9,6 +9,7 @@ pub(crate) mod descriptors;
 pub(crate) mod message;
 pub(crate) mod mode;
 pub(crate) mod poll;
+pub(crate) mod stand_in;
 #[cfg(feature = "std")]
 pub(crate) mod std_io;
 pub(crate) mod stream;

@@ -1,10 +1,11 @@
 //! Non-blocking mode: asking for it, setting it, and a type that has it.
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use rustix::fs::{CWD, OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::ops::descriptor::Descriptor;
+use crate::ops::stand_in::no_descriptor;
 
 /// `fcntl(fd, F_SETFL, …)`—Switches non-blocking mode on or off.
 ///
@@ -299,7 +300,7 @@ impl<F: Descriptor> ModeGuard<F> {
 impl<F: Descriptor> AsFd for ModeGuard<F> {
     #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_ref().map_or(CWD, AsFd::as_fd)
+        self.fd.as_ref().map_or(no_descriptor(), AsFd::as_fd)
     }
 }
 

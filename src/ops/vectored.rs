@@ -9,11 +9,11 @@ use core::ops::{Deref, DerefMut};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::fcntl_getfl;
-use rustix::io::{self, Errno, IoSlice, IoSliceMut};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{self, SocketType};
 
 use super::stream::{send, write};
-use super::{clamp, clamp_mut, retry_interrupted};
+use super::{clamp, clamp_mut, retry_interrupted, stand_in};
 use crate::mapping::classify::Op;
 use crate::mapping::flags::SendFlags;
 use crate::mapping::io::{Io, try_io};
@@ -62,7 +62,9 @@ pub fn readv<Fd: Descriptor>(fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> Io {
 #[inline]
 fn readv_by(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], platform: &Platform) -> Io {
     fill(fd, bufs, platform, REFUSED, |bufs| {
-        retry_interrupted(Op::Read, fd, bufs, move |fd, bufs| io::readv(fd, bufs))
+        retry_interrupted(Op::Read, fd, bufs, move |fd, bufs| {
+            stand_in::readv(fd, bufs)
+        })
     })
 }
 
@@ -90,7 +92,9 @@ pub fn writev<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>]) -> Io {
 #[inline]
 fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> Io {
     take(fd, bufs, platform, REFUSED, |bufs| {
-        retry_interrupted(Op::Write, fd, bufs, move |fd, bufs| io::writev(fd, bufs))
+        retry_interrupted(Op::Write, fd, bufs, move |fd, bufs| {
+            stand_in::writev(fd, bufs)
+        })
     })
 }
 
@@ -247,7 +251,7 @@ fn all(buf: &mut &[u8], mut call: impl FnMut(&[u8]) -> Io) -> Io<()> {
 /// program turns rustix's `std` feature on, and one of its own elsewhere: the
 /// one dereferences to its bytes, the other has methods of these names.
 #[allow(dead_code, reason = "used where the types are std's")]
-trait Bytes: Deref<Target = [u8]> {
+pub(super) trait Bytes: Deref<Target = [u8]> {
     fn as_slice(&self) -> &[u8] {
         self
     }
@@ -256,7 +260,7 @@ trait Bytes: Deref<Target = [u8]> {
 impl<T: Deref<Target = [u8]>> Bytes for T {}
 
 #[allow(dead_code, reason = "used where the types are std's")]
-trait BytesMut: DerefMut<Target = [u8]> {
+pub(super) trait BytesMut: DerefMut<Target = [u8]> {
     fn as_mut_slice(&mut self) -> &mut [u8] {
         self
     }

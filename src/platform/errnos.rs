@@ -11,6 +11,12 @@ pub(crate) const NOT_CONNECTED: Errno = Errno::NOTCONN;
 pub(crate) const REFUSED: Errno = Errno::INVAL;
 /// What more descriptors, or buffers, than one message can hold answers.
 pub(crate) const TOO_MANY: Errno = Errno::INVAL;
+/// What receiving a message, or sending descriptors, answers where rustix has no such call.
+#[cfg(any(test, not(wouldblock_has = "messages")))]
+pub(crate) const NO_MESSAGES: Errno = Errno::OPNOTSUPP;
+/// What a message answers that cannot be sent whole.
+#[cfg(any(test, not(wouldblock_has = "messages")))]
+pub(crate) const TOO_LONG: Errno = Errno::MSGSIZE;
 /// What would-block is to an operation that has but one errno for it.
 pub(crate) const WOULD_BLOCK: Errno = Errno::AGAIN;
 /// What a `_all` form answers when the system takes nothing and says nothing.

@@ -27,6 +27,9 @@ pub(crate) use std::os::linux::net::SocketAddrExt;
 
 /// The table of the system that the crate was compiled for.
 ///
+/// Its name is `posix` where that system has none yet, and its facts are then the
+/// conservative ones ([`POSIX`]): slower in places, and right.
+///
 /// A constant, so that every decision on it is made by the compiler.
 ///
 /// ```
@@ -95,6 +98,20 @@ macro_rules! named_flag {
 }
 pub(super) use named_flag;
 
+/// Some systems have no bit of its own for it.
+pub(super) const PRIORITY: u16 = {
+    let bits = poll_bits(PollFlags::PRI);
+    if bits & poll_bits(PollFlags::IN) == 0 {
+        bits
+    } else {
+        0
+    }
+};
+
+/// 0 where rustix has no such name.
+pub(super) const INVALID: u16 =
+    poll_bits(PollFlags::from_bits_retain(named_flag!(PollFlags, "NVAL")));
+
 /// What puts a pipe into packet mode, where there is such a mode; nothing where rustix
 /// has no such flag.
 pub(crate) const O_DIRECT: OFlags = OFlags::from_bits_retain(named_flag!(OFlags, "DIRECT"));
@@ -126,11 +143,11 @@ hold! {
     emfile == Errno::MFILE.raw_os_error();
     enfile == Errno::NFILE.raw_os_error();
     pollin == poll_bits(PollFlags::IN);
-    pollpri == poll_bits(PollFlags::PRI);
+    pollpri == PRIORITY;
     pollout == poll_bits(PollFlags::OUT);
     pollerr == poll_bits(PollFlags::ERR);
     pollhup == poll_bits(PollFlags::HUP);
-    pollnval == poll_bits(PollFlags::NVAL);
+    pollnval == INVALID;
     pollrdnorm == poll_bits(PollFlags::RDNORM);
     pollwrnorm == poll_bits(PollFlags::WRNORM);
     pollrdhup == poll_bits(PollFlags::from_bits_retain(named_flag!(PollFlags, "RDHUP")));

@@ -2,13 +2,13 @@
 //! every fact unknown.
 //!
 //! Its numbers are the target's own, as rustix has them, so they are right
-//! wherever rustix builds. It is used only where a porter asks for it
-//! (`docs/PORTING.md`), and is not in [`ALL`](super::ALL): it is no system.
+//! wherever rustix builds. It is used on a Unix without a table, and where a porter asks
+//! for it (`docs/PORTING.md`), and is not in [`ALL`](super::ALL): it is no system.
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::host::{named_flag, poll_bits};
+use super::host::{INVALID, PRIORITY, named_flag, poll_bits};
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent};
 
 /// The conservative table: the target's numbers, and no fact beyond POSIX.1.
@@ -32,11 +32,11 @@ pub const POSIX: Platform = Platform {
     in_flight_errors: &[],
 
     pollin: poll_bits(PollFlags::IN),
-    pollpri: poll_bits(PollFlags::PRI),
+    pollpri: PRIORITY,
     pollout: poll_bits(PollFlags::OUT),
     pollerr: poll_bits(PollFlags::ERR),
     pollhup: poll_bits(PollFlags::HUP),
-    pollnval: poll_bits(PollFlags::NVAL),
+    pollnval: INVALID,
     pollrdnorm: poll_bits(PollFlags::RDNORM),
     pollwrnorm: poll_bits(PollFlags::WRNORM),
     pollrdhup: 0, // not in POSIX
@@ -64,5 +64,13 @@ pub const POSIX: Platform = Platform {
     poll_longest: i32::MAX as i64 / 1000,
     // A short count is always a legal answer.
     io_max: 0x7fff_fffe,
-    iov_max: 16, // limits.h _XOPEN_IOV_MAX, the least that IOV_MAX may be
+    // limits.h _XOPEN_IOV_MAX, the least that IOV_MAX may be; ops/stand_in.rs passes one
+    iov_max: if cfg!(all(
+        wouldblock_has = "messages",
+        wouldblock_has = "vectored"
+    )) {
+        16
+    } else {
+        1
+    },
 };

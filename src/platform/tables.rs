@@ -24,8 +24,15 @@ pub struct Platform {
     pub name: &'static str,
     /// The targets that the table serves.
     pub targets: &'static [Target],
-    /// Functions of rustix that the crate would call and that rustix does not have
-    /// there. Known to the build script: `nanosleep`.
+    /// What the crate would use of rustix and rustix does not have there:
+    ///
+    /// | name | what is missing | the crate |
+    /// |---|---|---|
+    /// | `clock` | `time::clock_gettime` | wants its feature `std`, and takes std's clock |
+    /// | `cwd` | `fs::CWD` | likewise, and shows `poll` standard input, asked for nothing |
+    /// | `messages` | `recvmsg`, `sendmsg` | `recv_msg`, `recv_fds` and `send_fds` with a descriptor answer `Err(EOPNOTSUPP)`; `send_msg` sends one buffer, and refuses messages of more (EMSGSIZE) |
+    /// | `nanosleep` | `thread::nanosleep` | sleeps by std, or by `poll` |
+    /// | `vectored` | `readv`, `writev` | reads into, and writes from, one buffer for each call |
     pub rustix_lacks: &'static [&'static str],
 
     // ---- errno numbers that the classifier compares ----
@@ -62,7 +69,7 @@ pub struct Platform {
     // ---- poll bits that `Interest` and `Readiness` translate ----
     /// `POLLIN`. May be more than one bit (QNX), so test for any of them.
     pub pollin: u16,
-    /// `POLLPRI`.
+    /// `POLLPRI`, or 0 where it is `POLLIN`: nothing tells it apart.
     pub pollpri: u16,
     /// `POLLOUT`.
     pub pollout: u16,

@@ -3,9 +3,10 @@
 use core::time::Duration;
 
 #[cfg(wouldblock_has = "nanosleep")]
-use rustix::thread::{NanosleepRelativeResult, nanosleep};
+use rustix::event::Timespec;
 #[cfg(wouldblock_has = "nanosleep")]
-use rustix::time::Timespec;
+use rustix::thread::{NanosleepRelativeResult, nanosleep};
+#[cfg(wouldblock_has = "clock")]
 use rustix::time::{ClockId, clock_gettime};
 
 #[cfg(any(wouldblock_has = "nanosleep", not(feature = "std")))]
@@ -13,6 +14,7 @@ use crate::ops::poll::poll;
 
 /// The time on a clock that never goes back, in nanoseconds since some moment in
 /// the past.
+#[cfg(wouldblock_has = "clock")]
 #[inline]
 pub(crate) fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
@@ -21,6 +23,14 @@ pub(crate) fn now() -> u64 {
     seconds
         .saturating_mul(1_000_000_000)
         .saturating_add(nanoseconds)
+}
+
+/// std's clock, where rustix has none. The build script sees to it that there is std.
+#[cfg(not(wouldblock_has = "clock"))]
+pub(crate) fn now() -> u64 {
+    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    let since = FIRST.get_or_init(std::time::Instant::now).elapsed();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Sleeps until `end`, signals or not. What is left after a signal is computed from

@@ -3,6 +3,8 @@
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::BorrowedFd;
 
+use crate::ops::stand_in::no_descriptor;
+
 /// A kind of storage: [`Inline`] or, with the feature `alloc`, [`Growable`].
 ///
 /// Not to be implemented elsewhere.
@@ -174,7 +176,7 @@ impl<const N: usize> Storage for Inline<N> {
                 PollFd::from_borrowed_fd(fd, events)
             }
             // Beyond what the kernel is shown.
-            None => PollFd::from_borrowed_fd(rustix::fs::CWD, PollFlags::empty()),
+            None => PollFd::from_borrowed_fd(no_descriptor(), PollFlags::empty()),
         });
         body(fds.get_mut(..count).unwrap_or_default())
     }
@@ -187,7 +189,7 @@ pub enum Growable {}
 
 #[cfg(feature = "alloc")]
 mod growable {
-    use super::{BorrowedFd, Growable, List, PollFd, PollFlags, Storage};
+    use super::{BorrowedFd, Growable, List, PollFd, PollFlags, Storage, no_descriptor};
     use alloc::vec::Vec;
 
     impl<T> List<T> for Vec<T> {
@@ -255,7 +257,7 @@ mod growable {
     fn with_its_allocation<'a>(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'a>> {
         fds.clear();
         fds.into_iter()
-            .map(|_| PollFd::from_borrowed_fd(rustix::fs::CWD, PollFlags::empty()))
+            .map(|_| PollFd::from_borrowed_fd(no_descriptor(), PollFlags::empty()))
             .collect()
     }
 }

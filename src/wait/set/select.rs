@@ -12,6 +12,7 @@ use crate::mapping::io::Io;
 use crate::mapping::readiness::Readiness;
 use crate::ops::descriptor::Descriptor;
 use crate::ops::poll::poll;
+use crate::ops::stand_in::no_descriptor;
 use crate::wait::clock::now;
 use crate::wait::deadline::Deadline;
 use crate::wait::drive::{after_poll, time_left};
@@ -99,7 +100,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
                 for (fd, entry) in fds.iter_mut().zip(entries.iter()) {
                     if entry.io.mark & UNWATCHED != 0 {
                         // A negative number, which poll does not look at.
-                        *fd = PollFd::from_borrowed_fd(rustix::fs::CWD, PollFlags::empty());
+                        *fd = PollFd::from_borrowed_fd(no_descriptor(), PollFlags::empty());
                     }
                 }
             }
