@@ -279,9 +279,13 @@ tables! {
     freebsd
     fuchsia
     haiku
+    hermit
     hurd
+    l4re
     linux
     netbsd
+    newlib
+    nuttx
     openbsd
     qnx
     redox
