@@ -1,4 +1,6 @@
 """The checks of other targets, architectures, kernels and C libraries."""
+import dataclasses
+import os
 import platform
 import re
 import shutil
@@ -26,30 +28,15 @@ def older_libc(at):
 
 # ---- targets ----
 
-def exceptions():
-    """target_os and reason, from src/platform/no_table.rs."""
-    text = (ROOT / "src/platform/no_table.rs").read_text()
-    return re.findall(r'\(\s*"(\w+)",\s*"([^"]+)",?\s*\)', text)
+# Systems that are no Unix to the compiler and have its calls, or that people ask for.
+OTHERS = "helenos hermit motor none solid_asp3 teeos trusty unknown wasi windows xous"
+# Architectures that are one to the tables and to rustix.
+FAMILIES = {"x86": "x86|x86_64", "arm": "arm|aarch64|arm64ec", "mips": "mips|mips32r6", "mips64": "mips64|mips64r6",
+            "powerpc": "powerpc|powerpc64", "riscv": "riscv32|riscv64", "sparc": "sparc|sparc64",
+            "loongarch": "loongarch32|loongarch64", "wasm": "wasm32|wasm64"}
+OUTCOMES = "docs/TARGETS.md"
 
-
-LOOK_UP = """
-#[path = "@ROOT@/src/platform/tables.rs"]
-mod tables;
-
-// Reads "target os arch env" lines; prints "target os table", "-" for none.
-fn main() {
-    for line in std::io::stdin().lines() {
-        let line = line.unwrap();
-        let mut words = line.split(' ').chain(std::iter::repeat(""));
-        let mut word = || words.next().unwrap();
-        let (target, os, arch, env) = (word(), word(), word(), word());
-        let table = tables::Platform::of_target(os, arch, env);
-        println!("{target} {os} {}", table.map_or("-", |table| table.name));
-    }
-}
-"""
-
-POSIX = Cargo("test --quiet --tests", target="unknown", flags='--cfg wouldblock_platform="posix"')
+POSIX = Cargo("test --quiet --tests", target="unknown")
 # What hangs on facts that the conservative table does not have, by name.
 WITHOUT_FACTS = {
     "of_target": "no table of the copy serves Linux",
@@ -59,52 +46,168 @@ WITHOUT_FACTS = {
 }
 
 
-@check(builds=[POSIX], control="a target that is taken out of its table", faults=[
-    Fault("a table that does not serve its system", "src/platform/freebsd.rs", 'Target::os("freebsd")',
-          'Target::os("freebds")',
-          "has no table, and freebsd is not in"),
-    Fault("an exception that need not be", "src/platform/no_table.rs", '"espidf"', '"netbsd"', "netbsd is in")])
-def targets():
-    """Every Unix target of the compiler has a table, or a reason why not; a target without
-    one is refused with one sentence, and the conservative table passes the suite.
+@dataclasses.dataclass
+class Known:
+    """A target of a compiler, and what the build script says for it."""
 
-    That is not in the tests: `cargo test` has to pass on any later compiler.
+    name: str
+    system: str
+    family: str
+    table: str  # "-" if it is refused
+    said: str
+
+    @property
+    def key(self):
+        return self.system, self.family, self.table
+
+
+def known_targets(program, path, **wanted):
+    """The Unix targets of a compiler, those of OTHERS, and what the build script says."""
+
+    def one(target):
+        # The warnings are about compiling for the target, which nobody does here.
+        status, cfg = run("rustc", "--print", "cfg", "--target", target, ok=False, merged=False, PATH=path)
+        if status:
+            # Debian's LLVM has not every machine that its compiler has a name for.
+            return None
+        value = {name: "" for name in ("os", "arch", "env")} | dict(re.findall(r'^target_(\w+)="(.*)"$', cfg, re.M))
+        unix = "unix" in cfg.splitlines()
+        if not unix and value["os"] not in OTHERS.split():
+            return None
+        env = {f"CARGO_CFG_TARGET_{name.upper()}": text for name, text in value.items()} | wanted
+        said = run(program, CARGO_FEATURE_STD=1, **env, **({"CARGO_CFG_UNIX": ""} if unix else {}))
+        table = re.search(r"WOULDBLOCK_TABLE=(.*)", said)
+        words = re.search(r"^cargo::(?:error|warning)=(.*)", said, re.M)
+        families = [name for name, pattern in FAMILIES.items() if re.fullmatch(pattern, value["arch"])]
+        family = (families or [value["arch"]])[0] if unix else "any"
+        return Known(target, value["os"], family, table[1] if table else "-", words[1] if words else "")
+
+    return list(filter(None, parallel(run("rustc", "--print", "target-list", PATH=path).split(), one)))
+
+
+def outcome(output, status):
+    """What a build for a target came to, by what it printed."""
+    refused = re.search(r"error: wouldblock@\S+: (.*)", output)
+    failed = re.search(r"could not compile `([\w-]+)`(?:.* due to (\d+) previous error)?", output)
+    if refused:
+        return "refused: " + refused[1].partition(": ")[2].partition(". ")[0]
+    if "could not create LLVM TargetMachine" in output or "could not find specification for target" in output:
+        return "not built: Debian's compiler cannot"
+    if failed and failed[1] == "wouldblock":
+        return "FAILS"
+    if failed:
+        first = re.search(r"^error(?:\[E\d+\])?: (.*)", output, re.M)[1]
+        return f"{failed[1]} does not build: {first.replace('|', '')} ({failed[2] or 1} errors)"
+    return "FAILS otherwise" if status else "builds"
+
+
+def build_outcomes(program):
+    """Builds for one target of each system, architecture family and table."""
+    chosen = {}
+    listed = [line[0] for line in lines(TARGETS)]
+    # By two compilers: neither knows all that the other does.
+    for known in known_targets(program, "/usr/bin:/bin") + known_targets(program, os.environ["PATH"]):
+        if known.key not in chosen or known.name in listed and chosen[known.key].name not in listed:
+            chosen[known.key] = known
+    libc = older_libc("targets-libc")
+
+    def one(known):
+        # libc 0.2.191 is wrong there: see older_libc.
+        cwd = libc if known.family == "mips64" else ROOT
+        for std in (False, True):
+            command = dataclasses.replace(cross_check(known.name, std), target=f"targets/{known.name}")
+            status, output = command("--keep-going", cwd=cwd, ok=False, echo=False)
+            if "needs its feature `std`" not in output:
+                break
+        shutil.rmtree(command.directory, ignore_errors=True)
+        (TARGET / "targets").mkdir(exist_ok=True)
+        (TARGET / f"targets/{known.name}.log").write_text(output)
+        result = outcome(output, status) + (", with std" if std and not status else "")
+        print(f"{known.name:36} {known.table:18} {result}", flush=True)
+        return known, result
+
+    return parallel(chosen.values(), one)
+
+
+def outcomes_page(built):
+    rows = {}
+    for known, result in sorted(built, key=lambda row: row[0].key):
+        rows.setdefault((known.system, known.table, result), []).append(known)
+    compiler = run("/usr/bin/rustc", "--version").split()[1]
+    names = {"posix": "the conservative one", "-": "none"}
+    lines = [[system, ", ".join(known.family for known in its), names.get(table, f"`{table}`"), result,
+              ", ".join(known.name for known in its)] for (system, table, result), its in rows.items()]
+    return "\n".join([
+        "# Targets", "",
+        "What a build comes to for every target of the compiler that is a Unix, and for some that are not: with",
+        f"Debian's rustc {compiler}, without std where the table does not want it. One target is built of each",
+        "system, family of architectures and table. Written by `ci/check targets --write`; `ci/check targets`",
+        "holds the first three columns against the compiler's list on every change.", "",
+        table(["`target_os`", "architectures", "table", "outcome", "built"], lines), ""])
+
+
+def written_outcomes():
+    """From the page: the table of each system and family."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (ROOT / OUTCOMES).read_text().splitlines()
+            if line.startswith("|")][2:]
+    names = {"the conservative one": "posix", "none": "-"}
+    return {(system, family, names.get(its, its.strip("`"))): (result, built)
+            for system, families, its, result, built in rows for family in families.split(", ")}
+
+
+@check("[--write]", packages=DEBIAN, builds=[POSIX], control="a target that is taken out of its table", faults=[
+    Fault("a table that does not serve its system", "src/platform/freebsd.rs", 'Target::os("freebsd")',
+          'Target::os("freebds")', "freebsd arm posix is not in docs/TARGETS.md"),
+    Fault("a reason that need not be", "src/platform/choice.rs", '"horizon"', '"netbsd"', "netbsd is in NO_TABLE"),
+    Fault("a build that fails by this crate", OUTCOMES, "| builds |", "| FAILS |", "FAILS"),
+    Fault("a target that nobody has built for", OUTCOMES, "| vita |", "| viva |", "vita arm vita is not in")])
+def targets(*arguments):
+    """docs/TARGETS.md has every Unix target of the compiler, and no build on it fails by
+    this crate; a Unix without a table gets a warning and the conservative one, which passes
+    the suite. --write builds for one target of each system, and writes the page.
+
+    The list of the compiler is not in the tests: `cargo test` has to pass on any later one.
     """
     with temporary() as at:
-        (pathlib.Path(at) / "main.rs").write_text(LOOK_UP.replace("@ROOT@", str(ROOT)))
-        run("rustc", "--edition", "2024", "-A", "dead_code", "-o", f"{at}/tables", f"{at}/main.rs")
-
-        def cfg(target):
-            # The warnings are about compiling for the target, which nobody does here.
-            lines = run("rustc", "--print", "cfg", "--target", target, merged=False).splitlines()
-            value = {name: "" for name in ("os", "arch", "env")}
-            value |= dict(re.findall(r'^target_(\w+)="(.*)"$', "\n".join(lines), re.M))
-            return f"{target} {value['os']} {value['arch']} {value['env']}" if "unix" in lines else ""
-
-        known = parallel(run("rustc", "--print", "target-list").split(), cfg)
-        found = [line.split() for line in run(f"{at}/tables", stdin="\n".join(filter(None, known)) + "\n").splitlines()]
-    reasons = dict(exceptions())
-    without = {os for _, os, table in found if table == "-"}
-    wrong = [f"{target} has no table, and {os} is not in src/platform/no_table.rs"
-             for target, os, table in found if table == "-" and os not in reasons]
-    wrong += [f"{os} is in src/platform/no_table.rs, and need not be" for os in reasons.keys() - without]
+        program = f"{at}/build"
+        run("rustc", "--edition", "2024", "-o", program, ROOT / "build.rs")
+        if "--write" in arguments:
+            (ROOT / OUTCOMES).write_text(outcomes_page(build_outcomes(program)))
+        found = known_targets(program, os.environ["PATH"])
+        strict = known_targets(program, os.environ["PATH"], CARGO_CFG_WOULDBLOCK_PLATFORM="known")
+    written = written_outcomes()
+    wrong = [f"{' '.join(key)} is not in {OUTCOMES}: ci/check targets --write"
+             for key in sorted({known.key for known in found} - written.keys())]
+    wrong += [f"{' '.join(key)}: {result}" for key, (result, _) in written.items() if "FAILS" in result]
+    reasons = re.search(r"NO_TABLE.*?\];", (ROOT / "src/platform/choice.rs").read_text(), re.S)[0]
+    wrong += [f"{system} is in NO_TABLE of src/platform/choice.rs, and need not be"
+              for system in re.findall(r'\("(\w+)",', reasons)
+              if any(known.system == system and known.table != "-" for known in found)]
+    # Who wants an error instead of the conservative table gets it, and nobody else does.
+    wrong += [f"{known.name}: with wouldblock_platform=\"known\": {other.table}, {other.said}"
+              for known, other in zip(found, strict)
+              if other.table != (known.table if known.table != "posix" else "-")]
+    wrong += [f"{known.name}: no sentence that names docs/PORTING.md: {known.said}"
+              for known in found if known.table in ("posix", "-") and "docs/PORTING.md" not in known.said]
     if wrong:
         fail("\n".join(wrong))
-    served = sum(table != "-" for _, _, table in found)
-    print(f"{served} targets have a table", *(f"no table for {os}: {why}" for os, why in reasons.items()), sep="\n")
+    served = [sum(known.table not in ("posix", "-") for known in found), sum(known.table == "posix" for known in found)]
+    print(f"{served[0]} targets have a table, {served[1]} get the conservative one")
 
     # What a porter meets. This system is unknown to the copy.
     at = copy("unknown-target")
     put(at / "src/platform/linux.rs", 'Target::os("linux")]', 'Target::os("l1nux")]')
-    status, errors = run("cargo", "check", cwd=at, ok=False, CARGO_TARGET_DIR=POSIX.directory)
-    said = re.findall(r"^error: wouldblock.*", errors, re.M)
-    if not status or len(said) != 1 or "docs/PORTING.md" not in said[0]:
-        fail(f"an unknown target is not refused with one sentence that names docs/PORTING.md:\n{errors}")
-    print(f"an unknown target is refused:\n{said[0]}", flush=True)
+    output = run("cargo", "build", "--examples", cwd=at, **POSIX.environment())
+    said = re.findall(r"^warning: wouldblock.*", output, re.M)
+    if len(said) != 1 or "docs/PORTING.md" not in said[0]:
+        fail(f"an unknown target is not told in one sentence that names docs/PORTING.md:\n{output}")
+    print(f"an unknown target is told:\n{said[0]}", flush=True)
+    output = run("cargo", "run", "--quiet", "--example", "conformance", cwd=at, **POSIX.environment())
+    if not re.search(r"posix.*docs/PORTING.md", output):
+        fail(f"the conformance example does not say that there is no table:\n{output}")
     skip = [word for name in WITHOUT_FACTS for word in ("--skip", name)]
-    run("cargo", "build", "--quiet", "--examples", cwd=at, echo=True, **POSIX.environment())
     passed = suite(POSIX, "--no-fail-fast", "--", *skip, cwd=at)
-    figure(f"{served} targets with a table, {len(found) - served} of {len(reasons)} systems without; "
+    figure(f"{served[0]} targets with a table, {served[1]} on the conservative one, {len(found) - sum(served)} refused; "
            f"{passed} tests passed on the conservative one")
 
 
@@ -140,15 +243,6 @@ mips64el-unknown-linux-gnuabi64   std     linux      -
 powerpc64-ibm-aix                 no_std  aix        -
 x86_64-unknown-fuchsia            std     fuchsia    -
 wasm32-unknown-emscripten         no_std  emscripten -
-"""
-# For the first two rustix itself does not build, so there is nothing to hold the table
-# against. It has to be rustix that fails, so that it is noticed when it no longer does.
-# For the others there is no table, which build.rs says if nothing fails before.
-OTHERS = """
-riscv64-wrs-vxworks                table only
-aarch64-unknown-nto-qnx710_iosock  table only
-wasm32-wasip1                      no table
-x86_64-fortanix-unknown-sgx        no table
 """
 
 
@@ -222,14 +316,6 @@ def cross(*arguments):
         return result["no_std"] == "ok" and result["std"] != "FAILED" and result["wrong"] == "stopped"
 
     good = parallel(chosen, one)
-    if "--all" in arguments:
-        for target, kind in lines(OTHERS, 1):
-            status, output = cross_check(target, False)(ok=False, echo=False)
-            (logs / f"{target}.log").write_text(output)
-            if not status or not re.search(r"could not compile `(rustix|errno)`|wouldblock has no table", output):
-                kind = "builds: give it a place" if not status else "fails otherwise than it did"
-                good.append(False)
-            print(f"{target:34} {kind}", flush=True)
     print(run("/usr/bin/rustc", "--version"), end="")
     if not all(good):
         fail(f"the logs are in {logs}")
