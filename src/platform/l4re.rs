@@ -1,7 +1,7 @@
 //! L4Re, with uClibc.
 //!
-//! Numbers: the libc crate 0.2.191, `src/unix/linux_like`, with `l4re/uclibc/x86_64`. rustix does not
-//! build for it, so nothing holds them against a second source.
+//! Numbers: the libc crate 0.2.191, `src/unix/linux_like`, with `l4re/uclibc/x86_64`. rustix does
+//! not build for it, so nothing holds them against a second source.
 
 use super::{AcceptMode, Interrupted, Platform, PollClock, QueueEvent, Target};
 
@@ -41,8 +41,8 @@ const L4RE: Platform = Platform {
     msg_cmsg_cloexec: 0x4000_0000,
     cmsg_cloexec_honoured: false, // unknown: set again
     accept_flags: 0,              // unknown: what rustix will pass
-    socket_flags: 0,              // likewise
-    pipe_flags: 0,                // likewise
+    socket_flags: 0,              // unknown: likewise
+    pipe_flags: 0,                // unknown: likewise
     // ---- facts that change what the crate does ----
     send_dontwait: false,                  // unknown: nobody has read it
     abstract_names: false,                 // only Linux has them: unix(7)

@@ -1,8 +1,8 @@
 //! newlib's systems: ESP-IDF, and the PlayStation Vita.
 //!
 //! Numbers: the libc crate 0.2.191, `src/unix/newlib/mod.rs`, with `espidf/mod.rs` and
-//! `vita/mod.rs`. Facts: `espressif/esp-idf` at cf1fc166,
-//! `espressif/esp-lwip` at 02048871.
+//! `vita/mod.rs`. Facts: `espressif/esp-idf` at cf1fc166, `espressif/esp-lwip` at
+//! 02048871.
 //!
 //! Quirks:
 //! - Both have `sendmsg` and `recvmsg`, and rustix has them for neither.

@@ -41,8 +41,8 @@ const NUTTX: Platform = Platform {
     msg_cmsg_cloexec: 0,          // the libc crate has none
     cmsg_cloexec_honoured: false, // unknown: set again
     accept_flags: 0,              // unknown: what rustix will pass
-    socket_flags: 0,              // likewise
-    pipe_flags: 0,                // likewise
+    socket_flags: 0,              // unknown: likewise
+    pipe_flags: 0,                // unknown: likewise
     // ---- facts that change what the crate does ----
     send_dontwait: false,                  // unknown: nobody has read it
     abstract_names: false,                 // only Linux has them: unix(7)
