@@ -7,13 +7,13 @@ mod records;
 #[path = "common/target.rs"]
 mod target;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs::{read_dir, read_to_string};
 use std::path::Path;
 
 use records::Record;
-use wouldblock::platform::{ALL, Platform, Target};
+use wouldblock::platform::{ALL, AcceptMode, Interrupted, Platform, QueueEvent, Target};
 
 /// What is written by hand; the tables follow it.
 const HEAD: &str = "docs/platforms.head.md";
@@ -175,23 +175,90 @@ fn checked_by(platform: &Platform) -> [Vec<String>; 4] {
     ]
 }
 
-fn checks(page: &mut String) {
+/// What looked at a table, the most telling first: how it is called, and what it means.
+const TIERS: [(&str, &str); 5] = [
+    (
+        "ran here",
+        "the suite, on this system; for other architectures of Linux under qemu",
+    ),
+    (
+        "its kernel's code ran the crate",
+        "once, and not by this repository: [VERIFICATION](VERIFICATION.md#what-no-program-repeats)",
+    ),
+    (
+        "its kernel's answers are replayed",
+        "what the kernel answered in some eight hundred states passes through the table: `tests/replay.rs`",
+    ),
+    (
+        "numbers asserted",
+        "its numbers were held against the target's own constants, or its C headers; its facts were read",
+    ),
+    (
+        "numbers typed",
+        "from the libc crate: rustix does not build there, so nothing holds them against a second source",
+    ),
+];
+
+/// The tables of systems on which `.ci/run` itself runs.
+const RUN: [&str; 1] = ["linux"];
+/// Those that no program here repeats: docs/verification.tail.md.
+const KERNEL_RAN: [&str; 2] = ["freebsd", "netbsd"];
+
+fn tier(platform: &Platform) -> usize {
+    let [cross, foreign, traces, headers] = checked_by(platform).map(|list| !list.is_empty());
+    [
+        foreign || RUN.contains(&platform.name),
+        KERNEL_RAN.contains(&platform.name),
+        traces,
+        cross || headers,
+    ]
+    .iter()
+    .position(|looked| *looked)
+    .unwrap_or(TIERS.len() - 1)
+}
+
+/// How many facts of each table nobody has established, by what is said beside them.
+fn unknown_facts(root: &Path) -> BTreeMap<String, usize> {
+    let mut unknown = BTreeMap::new();
+    for file in table_files(root) {
+        for (name, facts) in said(&file) {
+            let count = facts.iter().filter(|(_, source)| is_unknown(source));
+            unknown.insert(name.to_owned(), count.count());
+        }
+    }
+    unknown
+}
+
+fn is_unknown(source: &str) -> bool {
+    source
+        .split(|c: char| !c.is_alphabetic())
+        .any(|word| word == "unknown")
+}
+
+fn checks(page: &mut String, root: &Path) {
+    page.push_str("\n## How far each is verified\n\n| tier | what looked at it |\n|---|---|\n");
+    for (name, meaning) in TIERS {
+        writeln!(page, "| {name} | {meaning} |").unwrap();
+    }
     page.push_str(
-        "\n## What looks at each table\n\n\
-         The targets for which `ci/check cross` compiles it, which holds its numbers against\n\
-         theirs; those on which `ci/check foreign` runs the suite; the recorded kernels of\n\
-         `tests/replay.rs`; the targets whose C headers `tests/headers.rs` compares. When they\n\
-         passed last is in\n\
-         [VERIFICATION.md](VERIFICATION.md).\n\n\
-         | platform | compiled, asserted | suite under qemu | replayed | headers |\n\
-         |---|---|---|---|---|\n",
+        "\nA fact that nobody has established is unknown, and the crate then does what is right\n\
+         either way. *Asserted* names the targets for which `ci/check cross` compiles the table;\n\
+         *qemu* those on which `ci/check foreign` runs the suite; *replayed* the recorded kernels;\n\
+         *headers* the targets whose C headers `tests/headers.rs` compares. When they passed last\n\
+         is in [VERIFICATION.md](VERIFICATION.md); what a build comes to on every target of the\n\
+         compiler, in [TARGETS.md](TARGETS.md).\n\n\
+         | platform | tier | unknown facts | asserted | qemu | replayed | headers |\n\
+         |---|---|---|---|---|---|---|\n",
     );
+    let unknown = unknown_facts(root);
     for platform in ALL {
         let cells = checked_by(platform).map(|targets| match targets.len() {
             0 => "–".to_owned(),
             _ => targets.join(", "),
         });
-        writeln!(page, "| {} | {} |", platform.name, cells.join(" | ")).unwrap();
+        let (name, tier) = (platform.name, TIERS[tier(platform)].0);
+        let cells = cells.join(" | ");
+        writeln!(page, "| {name} | {tier} | {} | {cells} |", unknown[name]).unwrap();
     }
 }
 
@@ -204,6 +271,17 @@ fn paragraph(file: &str, beginning: &str) -> String {
     let mut paragraphs = lines.split(|line| line.is_empty());
     let found = paragraphs.find(|lines| lines.first().is_some_and(|l| l.starts_with(beginning)));
     found.unwrap_or_default().join(" ")
+}
+
+/// The text of each file of tables.
+fn table_files(root: &Path) -> Vec<String> {
+    let files = read_dir(root.join("src/platform")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+        .iter()
+        .map(|path| read_to_string(path).unwrap())
+        .collect()
 }
 
 /// The tables of a file, each with its name and what is said beside its facts.
@@ -247,12 +325,8 @@ fn sources(page: &mut String, root: &Path) {
          What each file says of its numbers, and beside its facts. A path is one in the sources\n\
          of the system, of the libc crate or of rustix.\n",
     );
-    let files = read_dir(root.join("src/platform")).unwrap();
-    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-    files.sort();
     let mut seen = BTreeSet::new();
-    for path in files {
-        let file = read_to_string(&path).unwrap();
+    for file in table_files(root) {
         for (name, facts) in said(&file) {
             if !ALL.iter().any(|platform| platform.name == name) {
                 continue;
@@ -279,8 +353,11 @@ fn sources(page: &mut String, root: &Path) {
 }
 
 fn page(root: &Path) -> String {
-    let mut page = read_to_string(root.join(HEAD)).unwrap();
-    checks(&mut page);
+    let head = read_to_string(root.join(HEAD)).unwrap();
+    let (before, after) = head.split_once("<!-- The tiers. -->\n").unwrap();
+    let mut page = before.to_owned();
+    checks(&mut page, root);
+    page.push_str(after);
     table(&mut page, "Errno numbers", NUMBERS);
     table(&mut page, "Poll bits", BITS);
     table(&mut page, "Flags, as rustix can pass them", FLAGS);
@@ -294,37 +371,17 @@ fn page(root: &Path) -> String {
 const README: &str = "README.md";
 const BEGIN: &str = "<!-- The table is written by tests/platforms.rs. -->\n";
 const END: &str = "<!-- So far. -->\n";
-/// The tables of systems on which `.ci/run` itself runs.
-const RUN: [&str; 1] = ["linux"];
-
-fn readme_table() -> String {
-    let mut table = "\n| table | suite ran | kernel's answers replayed | compiled, numbers asserted | C headers compared |\n\
-                     |---|---|---|---|---|\n"
-        .to_owned();
-    let count = |targets: &[String]| match targets.len() {
-        0 => "–".to_owned(),
-        1 => "1 target".to_owned(),
-        more => format!("{more} targets"),
-    };
-    for platform in ALL {
-        let [cross, foreign, traces, headers] = checked_by(platform);
-        let ran = match (RUN.contains(&platform.name), foreign.len()) {
-            (true, _) => format!("on x86-64; under qemu on {}", count(&foreign)),
-            (false, 0) => "–".to_owned(),
-            (false, _) => format!("under qemu on {}", count(&foreign)),
-        };
-        let traces = if traces.is_empty() {
-            "–".to_owned()
-        } else {
-            traces.join(", ")
-        };
-        let (cross, headers) = (count(&cross), count(&headers));
-        writeln!(
-            table,
-            "| `{}` | {ran} | {traces} | {cross} | {headers} |",
-            platform.name
-        )
-        .unwrap();
+fn readme_table(root: &Path) -> String {
+    let unknown = unknown_facts(root);
+    let mut table =
+        "\n| tier | tables, with how many facts of each are unknown |\n|---|---|\n".to_owned();
+    for (i, (name, _)) in TIERS.iter().enumerate() {
+        let its = ALL.iter().filter(|platform| tier(platform) == i);
+        let its = its.map(|platform| match unknown[platform.name] {
+            0 => format!("`{}`", platform.name),
+            count => format!("`{}` {count}", platform.name),
+        });
+        writeln!(table, "| {name} | {} |", its.collect::<Vec<_>>().join(", ")).unwrap();
     }
     table + "\n"
 }
@@ -334,7 +391,7 @@ fn readme(root: &Path) -> String {
     let old = read_to_string(root.join(README)).unwrap();
     let (before, rest) = old.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    [before, BEGIN, &readme_table(), END, after].concat()
+    [before, BEGIN, &readme_table(root), END, after].concat()
 }
 
 // ---- the tests ----
@@ -390,6 +447,35 @@ fn platforms_page_names_tests_and_records_that_exist() {
         }
     }
     assert!(named > 10, "{named} names");
+}
+
+/// What is conservative because nobody knows says so, and is counted.
+#[test]
+fn platforms_unknown_facts_are_said_to_be_so() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = table_files(root);
+    let said: BTreeMap<_, _> = files.iter().flat_map(|file| said(file)).collect();
+    for platform in ALL {
+        for (field, unknown) in [
+            ("accept_mode", platform.accept_mode == AcceptMode::Unknown),
+            (
+                "unix_queue_event",
+                platform.unix_queue_event == QueueEvent::Unknown,
+            ),
+            (
+                "unix_connect_interrupted",
+                platform.unix_connect_interrupted == Interrupted::Unknown,
+            ),
+        ] {
+            let source = said[platform.name].iter().find(|(name, _)| *name == field);
+            let source = source.map_or("", |(_, source)| source);
+            assert!(
+                !unknown || is_unknown(source) || source.contains("does not arise"),
+                "{}: {field}: {source}",
+                platform.name
+            );
+        }
+    }
 }
 
 #[test]
