@@ -66,7 +66,7 @@ def known_targets(program, path, **wanted):
 
     def one(target):
         # The warnings are about compiling for the target, which nobody does here.
-        status, cfg = run("rustc", "--print", "cfg", "--target", target, ok=False, merged=False, PATH=path)
+        status, cfg = run("sh", "-c", 'exec rustc --print cfg --target "$0" 2>/dev/null', target, ok=False, PATH=path)
         if status:
             # Debian's LLVM has not every machine that its compiler has a name for.
             return None
@@ -86,27 +86,31 @@ def known_targets(program, path, **wanted):
 
 
 def outcome(output, status):
-    """What a build for a target came to, by what it printed."""
-    refused = re.search(r"error: wouldblock@\S+: (.*)", output)
-    failed = re.search(r"could not compile `([\w-]+)`(?:.* due to (\d+) previous error)?", output)
-    if refused:
-        return "refused: " + refused[1].partition(": ")[2].partition(". ")[0]
+    """What a build for a target came to, by what it printed: whether build.rs refuses it,
+    and which crate does not build."""
     if "could not create LLVM TargetMachine" in output or "could not find specification for target" in output:
         return "not built: Debian's compiler cannot"
-    if failed and failed[1] == "wouldblock":
-        return "FAILS"
+    refused = re.search(r"error: wouldblock@\S+?: wouldblock (.*)", output)
+    failed = re.search(r"could not compile `(?!wouldblock`)([\w-]+)`(?:.* due to (\d+) previous error)?", output)
+    said = ["refused: " + refused[1].partition(": ")[2].partition(". ")[0]] if refused else []
     if failed:
         first = re.search(r"^error(?:\[E\d+\])?: (.*)", output, re.M)[1]
-        return f"{failed[1]} does not build: {first.replace('|', '')} ({failed[2] or 1} errors)"
-    return "FAILS otherwise" if status else "builds"
+        count = int(failed[2] or 1)
+        said.append(f"{failed[1]} does not build: {first.replace('|', '')}{f' (of {count} errors)' if count > 1 else ''}")
+    elif status and not refused:
+        said.append("FAILS by this crate")
+    return "; ".join(said) or "builds"
 
 
-def build_outcomes(program):
-    """Builds for one target of each system, architecture family and table."""
+def build_outcomes(program, systems):
+    """Builds for one target of each system, architecture family and table, of these systems
+    or of all. What `cross` builds too is built in its directory, and kept."""
     chosen = {}
     listed = [line[0] for line in lines(TARGETS)]
     # By two compilers: neither knows all that the other does.
     for known in known_targets(program, "/usr/bin:/bin") + known_targets(program, os.environ["PATH"]):
+        if systems and known.system not in systems:
+            continue
         if known.key not in chosen or known.name in listed and chosen[known.key].name not in listed:
             chosen[known.key] = known
     libc = older_libc("targets-libc")
@@ -115,28 +119,32 @@ def build_outcomes(program):
         # libc 0.2.191 is wrong there: see older_libc.
         cwd = libc if known.family == "mips64" else ROOT
         for std in (False, True):
-            command = dataclasses.replace(cross_check(known.name, std), target=f"targets/{known.name}")
+            command = cross_check(known.name, std)
             status, output = command("--keep-going", cwd=cwd, ok=False, echo=False)
             if "needs its feature `std`" not in output:
                 break
-        shutil.rmtree(command.directory, ignore_errors=True)
-        (TARGET / "targets").mkdir(exist_ok=True)
-        (TARGET / f"targets/{known.name}.log").write_text(output)
+        if known.name not in listed:
+            shutil.rmtree(command.directory, ignore_errors=True)
+        (TARGET / "cross").mkdir(exist_ok=True)
+        (TARGET / f"cross/{known.name}.log").write_text(output)
         result = outcome(output, status) + (", with std" if std and not status else "")
         print(f"{known.name:36} {known.table:18} {result}", flush=True)
         return known, result
 
-    return parallel(chosen.values(), one)
+    built = dict(zip(chosen, parallel(chosen.values(), one)))
+    return {key: (result, known.name) for key, (known, result) in built.items()}
+
+
+NO_TABLE_OF_ITS_OWN = {"posix": "the conservative one", "-": "none"}
 
 
 def outcomes_page(built):
     rows = {}
-    for known, result in sorted(built, key=lambda row: row[0].key):
-        rows.setdefault((known.system, known.table, result), []).append(known)
+    for (system, family, its), (result, target) in sorted(built.items()):
+        rows.setdefault((system, its, result), []).append((family, target))
     compiler = run("/usr/bin/rustc", "--version").split()[1]
-    names = {"posix": "the conservative one", "-": "none"}
-    lines = [[system, ", ".join(known.family for known in its), names.get(table, f"`{table}`"), result,
-              ", ".join(known.name for known in its)] for (system, table, result), its in rows.items()]
+    lines = [[system, ", ".join(family for family, _ in row), NO_TABLE_OF_ITS_OWN.get(its, f"`{its}`"), result,
+              ", ".join(target for _, target in row)] for (system, its, result), row in rows.items()]
     return "\n".join([
         "# Targets", "",
         "What a build comes to for every target of the compiler that is a Unix, and for some that are not: with",
@@ -147,15 +155,18 @@ def outcomes_page(built):
 
 
 def written_outcomes():
-    """From the page: the table of each system and family."""
+    """The outcome, and the target, of each system, family and table of the page."""
+    if not (ROOT / OUTCOMES).exists():
+        return {}
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (ROOT / OUTCOMES).read_text().splitlines()
             if line.startswith("|")][2:]
-    names = {"the conservative one": "posix", "none": "-"}
-    return {(system, family, names.get(its, its.strip("`"))): (result, built)
-            for system, families, its, result, built in rows for family in families.split(", ")}
+    names = {word: name for name, word in NO_TABLE_OF_ITS_OWN.items()}
+    return {(system, family, names.get(its, its.strip("`"))): (result, target)
+            for system, families, its, result, built in rows
+            for family, target in zip(families.split(", "), built.split(", "))}
 
 
-@check("[--write]", packages=DEBIAN, builds=[POSIX], control="a target that is taken out of its table", faults=[
+@check("[--write [TARGET_OS...]]", packages=DEBIAN, builds=[POSIX], control="a target that is taken out of its table", faults=[
     Fault("a table that does not serve its system", "src/platform/freebsd.rs", 'Target::os("freebsd")',
           'Target::os("freebds")', "freebsd arm posix is not in docs/TARGETS.md"),
     Fault("a reason that need not be", "src/platform/choice.rs", '"horizon"', '"netbsd"', "netbsd is in NO_TABLE"),
@@ -164,7 +175,7 @@ def written_outcomes():
 def targets(*arguments):
     """docs/TARGETS.md has every Unix target of the compiler, and no build on it fails by
     this crate; a Unix without a table gets a warning and the conservative one, which passes
-    the suite. --write builds for one target of each system, and writes the page.
+    the suite. --write builds for one target of each system (or these), and writes the page.
 
     The list of the compiler is not in the tests: `cargo test` has to pass on any later one.
     """
@@ -172,7 +183,9 @@ def targets(*arguments):
         program = f"{at}/build"
         run("rustc", "--edition", "2024", "-o", program, ROOT / "build.rs")
         if "--write" in arguments:
-            (ROOT / OUTCOMES).write_text(outcomes_page(build_outcomes(program)))
+            systems = [word for word in arguments if word != "--write"]
+            built = build_outcomes(program, systems)
+            (ROOT / OUTCOMES).write_text(outcomes_page({**(written_outcomes() if systems else {}), **built}))
         found = known_targets(program, os.environ["PATH"])
         strict = known_targets(program, os.environ["PATH"], CARGO_CFG_WOULDBLOCK_PLATFORM="known")
     written = written_outcomes()
@@ -213,7 +226,7 @@ def targets(*arguments):
 
 # ---- cross ----
 
-# What builds (std, or no_std alone), and the file of its table. The six of a run without
+# What builds (with std, no_std alone or std alone), and the file of its table. The six of a run without
 # arguments are marked, and two of them are built with std too, which takes ten times as
 # long: what needs std is the same code for all. They are the numberings that have least in common: two BSDs that
 # differ in EPROTO and in every flag, Apple without accept4, System V's errno numbers,
@@ -243,6 +256,8 @@ mips64el-unknown-linux-gnuabi64   std     linux      -
 powerpc64-ibm-aix                 no_std  aix        -
 x86_64-unknown-fuchsia            std     fuchsia    -
 wasm32-unknown-emscripten         no_std  emscripten -
+armv7-sony-vita-newlibeabihf      no_std  newlib     -
+riscv32imc-esp-espidf             only    newlib     -
 """
 
 
@@ -292,7 +307,9 @@ def cross(*arguments):
                 log.write(output)
                 return not status, output
             verdict = {True: "ok", False: "FAILED"}
-            result = {"no_std": verdict[builds(cross_check(target, False), cwd)[0]], "std": "-", "wrong": "BUILT"}
+            least = cross_check(target, std == "only")
+            result = {"no_std": "-", "std": "-", "wrong": "BUILT"}
+            result["std" if std == "only" else "no_std"] = verdict[builds(least, cwd)[0]]
             if std == "std" and target in with_std:
                 result["std"] = verdict[builds(cross_check(target, True, tests), cwd)[0]]
             # The same crate with one wrong number in the table.
@@ -306,14 +323,14 @@ def cross(*arguments):
                     shutil.copy(cwd / name, at)
             file = at / f"src/platform/{table}.rs"
             file.write_text(re.sub(r"^( +einprogress: )", r"\g<1>1 + ", file.read_text(), flags=re.M))
-            built, output = builds(cross_check(target, False), at)
+            built, output = builds(least, at)
             if "the platform table is wrong for this target: einprogress" in output:
                 result["wrong"] = "stopped"
             elif not built:
                 result["wrong"] = "FAILED"
         print(f"{target:34} no_std {result['no_std']:7} std {result['std']:7} wrong number {result['wrong']:8}"
               f"{time.monotonic() - began:5.0f} s", flush=True)
-        return result["no_std"] == "ok" and result["std"] != "FAILED" and result["wrong"] == "stopped"
+        return "FAILED" not in (result["no_std"], result["std"]) and result["wrong"] == "stopped"
 
     good = parallel(chosen, one)
     print(run("/usr/bin/rustc", "--version"), end="")
