@@ -449,6 +449,36 @@ fn platforms_page_names_tests_and_records_that_exist() {
     assert!(named > 10, "{named} names");
 }
 
+/// A promise without its proof would be one no longer.
+#[test]
+fn security_page_names_tests_and_checks_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files: [Vec<String>; 2] = ["tests", "src/ops"].map(|directory| {
+        let files = read_dir(root.join(directory)).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let files = files.filter(|path| path.extension().is_some_and(|e| e == "rs"));
+        files.map(|path| read_to_string(path).unwrap()).collect()
+    });
+    let tests = files.concat().concat();
+    let page = read_to_string(root.join("SECURITY.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let mut named = 0;
+    for row in rows {
+        let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in proof.split('`').skip(1).step_by(2) {
+            let exists = match name {
+                _ if name.starts_with("ci/") => root.join("ci/check").exists(),
+                _ if name.starts_with("tests/") => root.join(name).exists(),
+                _ if name.starts_with('#') => true,
+                _ => tests.contains(&format!("fn {name}()")),
+            };
+            assert!(exists, "{name}");
+            named += 1;
+        }
+    }
+    assert!(named > 25, "{named} names");
+}
+
 /// What is conservative because nobody knows says so, and is counted.
 #[test]
 fn platforms_unknown_facts_are_said_to_be_so() {
