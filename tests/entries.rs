@@ -641,3 +641,41 @@ fn set_with_descriptors_in_a_message_receives_them() {
     let message = at.recv_fds(&mut [IoSliceMut::new(&mut byte)], &mut into, NONE);
     assert_eq!(message.ready().unwrap().descriptors, 1);
 }
+
+/// A listener that was shut down is ready for ever, and this caller goes on after the error.
+#[cfg(target_os = "linux")]
+#[test]
+fn set_on_an_error_that_stays_does_not_spin_and_hands_it_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    set_nonblocking(&listener, true).unwrap();
+    rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).unwrap();
+    let turns = does_not_spin(&listener, Interest::READABLE, |at, _| {
+        assert_eq!(at.accept().map(drop), Io::Err(Errno::INVAL));
+        // Who drains meets it again.
+        assert_eq!(at.accept().map(drop), Io::Err(Errno::INVAL));
+        assert_eq!(at.resting_for(), Some(Errno::INVAL));
+    });
+    assert!(turns.hand_outs > 5, "{}", turns.hand_outs);
+}
+
+/// An error that its call takes away is no lie.
+#[cfg(target_os = "linux")]
+#[test]
+fn set_on_errors_that_pass_does_not_rest() {
+    let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
+    ours.connect(nobody.local_addr().unwrap()).unwrap();
+    let _none_starts = STARTS.read();
+    drop(nobody);
+    let (mut set, key) = set_of(&ours, Interest::READABLE);
+    for _ in 0..20 {
+        send(&ours, b"?", SEND).ready().unwrap();
+        assert_eq!(set.select(soon()), Io::Ready(1));
+        assert_eq!(set.next_ready().map(|(key, _)| key), Some(key));
+        let (mut at, ()) = set.get_mut(key).unwrap();
+        assert_eq!(at.recv(&mut [0; 8], NONE), Io::Err(Errno::CONNREFUSED));
+        assert_eq!(set.select(Deadline::after(Duration::ZERO)), Io::WouldBlock);
+        assert_eq!(set.get_mut(key).unwrap().0.resting_for(), None);
+    }
+}

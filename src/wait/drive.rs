@@ -115,7 +115,10 @@ pub(super) fn time_left(until: u64, time: u64) -> Option<Duration> {
 pub(super) fn after_poll(kernel: &mut Pace, answer: Io, wake: u64, deadline: u64) -> Io<()> {
     let time = now();
     let next = match answer {
-        Io::WouldBlock if time >= wake => Next::Wait,
+        Io::WouldBlock if time >= wake => {
+            kernel.done();
+            Next::Wait
+        }
         Io::Ready(0) => kernel.answered(Answer::Nudge, time),
         // It said that something is ready, and of nothing that it is.
         Io::Ready(_) | Io::WouldBlock => kernel.answered(Answer::Early, time),

@@ -106,9 +106,7 @@ impl Pace {
     /// poll was asked, and said not ready: readiness is honest, and what was before is
     /// forgotten.
     pub(crate) fn denied(&mut self) {
-        if !self.due {
-            self.forget();
-        }
+        self.forget();
     }
 
     /// Whether there is nothing to do but to wait.
@@ -381,7 +379,6 @@ mod tests {
     fn pace_in_a_shortage_rests_and_then_calls_whatever_poll_says() {
         let mut pace = Pace::new();
         assert_eq!(rest(pace.answered(Answer::BackOff, 0), 0), 1);
-        pace.denied();
         assert_eq!(pace.next(MILLISECOND), Next::Call);
         assert_eq!(
             rest(pace.answered(Answer::BackOff, MILLISECOND), MILLISECOND),

@@ -227,3 +227,34 @@ fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap()
 }
+
+/// Neither what is not watched nor what rests, nor a number in its place: to some kernels a
+/// negative one is invalid.
+#[test]
+fn select_shows_the_kernel_what_is_watched_and_nothing_else() {
+    if !is_available() {
+        return;
+    }
+    let world = World::new();
+    let mut shown = Vec::new();
+    let kernel = |call: &Call| {
+        shown.push(call.args[1]);
+        Answer::Real
+    };
+    let body = || {
+        let mut set: PollSet<&dyn std::os::fd::AsFd, (), Inline<4>> = PollSet::new();
+        let paused = set.register(&world.ours, Interest::empty(), ()).unwrap();
+        let key = set.register(&world.udp, Interest::READABLE, ()).unwrap();
+        set.register(&world.writer, Interest::WRITABLE, ()).unwrap();
+        assert_eq!(set.select(Duration::ZERO), Io::Ready(1));
+        let short = set.attempt(key, Op::Recv, |_, ()| Io::<()>::Err(Errno::INTR));
+        assert_eq!(short, Ok(Io::WouldBlock));
+        let short = set.attempt(key, Op::Recv, |_, ()| Io::<()>::Err(Errno::INTR));
+        assert_eq!(short, Ok(Io::WouldBlock));
+        assert_eq!(set.select(Duration::ZERO), Io::Ready(1));
+        set.modify(paused, Interest::WRITABLE).unwrap();
+        assert_eq!(set.select(Duration::ZERO), Io::Ready(2));
+    };
+    answered(&[libc::SYS_ppoll], kernel, body);
+    assert_eq!(shown, [2, 1, 2]);
+}

@@ -1,5 +1,7 @@
 //! One descriptor of a set: what it is watched for, and how it has behaved.
 
+use core::mem::take;
+
 use rustix::event::PollFlags;
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
@@ -21,10 +23,13 @@ const TELLS: Readiness = Readiness::HANG_UP
     .union(Readiness::ERROR)
     .union(Readiness::PRIORITY);
 
-/// Nothing is watched.
-pub(super) const UNWATCHED: u8 = 1;
-/// Some direction is not quiet, so what to watch is to be found out.
-pub(super) const TROUBLED: u8 = 2;
+/// The directions of a descriptor: what each is watched for, and what it is handed out as
+/// where a call is due.
+const DIRECTIONS: [(Interest, Readiness); 3] = [
+    (Interest::READABLE, Readiness::READABLE),
+    (Interest::WRITABLE, Readiness::WRITABLE),
+    (TOLD, Readiness::empty()),
+];
 
 /// A descriptor, and how each of its directions has behaved.
 #[derive(Debug)]
@@ -32,17 +37,16 @@ pub(super) struct Watched<F> {
     pub(super) fd: F,
     pub(super) interest: Interest,
     /// What of it the next wait watches, and the bits for that.
-    watch: Interest,
+    pub(super) watch: Interest,
     events: PollFlags,
-    /// [`UNWATCHED`], [`TROUBLED`], or neither: what a wait has to know of each entry.
-    pub(super) mark: u8,
+    /// Nothing is watched, or a direction is not quiet: the next wait has to find out
+    /// what to watch.
+    pub(super) is_troubled: bool,
     /// What the next wait hands out, whatever poll says.
     pub(super) due: Interest,
     /// What was handed out, and no call answers.
     unanswered: Interest,
-    reading: Direction,
-    writing: Direction,
-    told: Pace,
+    directions: [Direction; 3],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +54,7 @@ struct Direction {
     pace: Pace,
     /// What was handed out since its last call.
     handed_out: Readiness,
-    /// What that call answered, if it is to be made again without an event.
+    /// What that call answered, if it failed.
     errno: Option<Errno>,
 }
 
@@ -74,49 +78,37 @@ impl<F: Descriptor> Watched<F> {
             interest,
             watch: interest,
             events: PollFlags::empty(),
-            mark: 0,
+            is_troubled: false,
             due: Interest::empty(),
             unanswered: Interest::empty(),
-            reading: direction,
-            writing: direction,
-            told: Pace::new(),
+            directions: [direction; 3],
         };
-        new.watch(interest, Interest::empty(), false);
+        new.set_interest(interest);
         new
     }
 
     pub(super) fn set_interest(&mut self, interest: Interest) {
         self.interest = interest;
-        let troubled =
-            |(part, pace): (Interest, &Pace)| interest.intersects(part) && !pace.is_quiet();
-        let any = self.directions().map(troubled).contains(&true);
-        let is_troubled = any || !self.unanswered.is_empty();
+        let mut directions = DIRECTIONS.iter().zip(&self.directions);
+        let is_troubled =
+            directions.any(|((part, _), it)| interest.intersects(*part) && !it.pace.is_quiet());
+        let is_troubled = is_troubled || !self.unanswered.is_empty();
         self.watch(interest, Interest::empty(), is_troubled);
     }
 
     fn watch(&mut self, watch: Interest, due: Interest, is_troubled: bool) {
         (self.watch, self.due) = (watch, due);
         self.events = poll_flags(watch.to_events(HOST));
-        self.mark = if watch.is_empty() { UNWATCHED } else { 0 };
-        if is_troubled {
-            self.mark |= TROUBLED;
-        }
-    }
-
-    fn directions(&self) -> [(Interest, &Pace); 3] {
-        [
-            (Interest::READABLE, &self.reading.pace),
-            (Interest::WRITABLE, &self.writing.pace),
-            (TOLD, &self.told),
-        ]
+        self.is_troubled = is_troubled || watch.is_empty();
     }
 
     /// The direction of an operation, if it has one.
     #[inline]
     fn direction(&mut self, op: Op) -> Option<&mut Direction> {
+        let [reading, writing, _] = &mut self.directions;
         match op.interest() {
-            Interest::READABLE => Some(&mut self.reading),
-            Interest::WRITABLE => Some(&mut self.writing),
+            Interest::READABLE => Some(reading),
+            Interest::WRITABLE => Some(writing),
             _ => None,
         }
     }
@@ -129,30 +121,24 @@ impl<F: Descriptor> Watched<F> {
 
     /// Finds out what the next wait watches, and what is due.
     pub(super) fn plan(&mut self, now: u64, plan: &mut Plan) {
-        if self.mark & TROUBLED == 0 {
+        if !self.is_troubled {
             return;
         }
-        let interest = self.interest;
-        let (mut watch, mut due, mut is_troubled) = (interest, Interest::empty(), false);
-        let unanswered = core::mem::take(&mut self.unanswered);
-        let fd = self.fd.as_fd();
-        for (part, pace) in [
-            (Interest::READABLE, &mut self.reading.pace),
-            (Interest::WRITABLE, &mut self.writing.pace),
-            (TOLD, &mut self.told),
-        ] {
+        let (mut watch, mut due, mut is_troubled) = (self.interest, Interest::empty(), false);
+        let unanswered = take(&mut self.unanswered);
+        for ((part, _), it) in DIRECTIONS.into_iter().zip(&mut self.directions) {
             if unanswered.intersects(part) {
-                pace.unanswered(now);
+                it.pace.unanswered(now);
             }
-            let part = interest.intersection(part);
-            if part.is_empty() || pace.is_quiet() {
+            let part = part & self.interest;
+            if part.is_empty() || it.pace.is_quiet() {
                 continue;
             }
             is_troubled = true;
-            let asked = pace.next(now);
+            let asked = it.pace.next(now);
             let next = match asked {
-                Next::Ask if ready(fd, part).is_would_block() => Next::Wait,
-                Next::Ask => pace.confirmed(now),
+                Next::Ask if ready(self.fd.as_fd(), part).is_would_block() => Next::Wait,
+                Next::Ask => it.pace.confirmed(now),
                 next => next,
             };
             match next {
@@ -161,12 +147,10 @@ impl<F: Descriptor> Watched<F> {
                     plan.wake = plan.wake.min(until);
                 }
                 Next::Call => {
-                    if asked == next {
-                        due.insert(part);
-                    }
+                    due.set(part, asked == next);
                     plan.at_once = true;
                 }
-                Next::Wait | Next::Ask => pace.denied(),
+                Next::Wait | Next::Ask => it.pace.denied(),
             }
         }
         self.watch(watch, due, is_troubled);
@@ -175,39 +159,37 @@ impl<F: Descriptor> Watched<F> {
     /// The caller is told. False if a call may not answer it, or there is more to tell.
     #[inline]
     pub(super) fn hand_out(&mut self, readiness: Readiness) -> bool {
-        self.reading.handed_out = readiness;
-        self.writing.handed_out = readiness;
+        let [reading, writing, _] = &mut self.directions;
+        (reading.handed_out, writing.handed_out) = (readiness, readiness);
         let calls = Readiness::READABLE.union(Readiness::WRITABLE);
-        readiness.intersects(calls) && self.mark & TROUBLED == 0
+        readiness.intersects(calls) && !self.is_troubled
     }
 
     /// The caller is told of what is due as well, or of what no call answers. Returns
     /// what that looks like; of nothing if it was due, and is no longer wanted.
     #[cold]
     pub(super) fn hand_out_more(&mut self, mut readiness: Readiness) -> Option<Readiness> {
-        let due = core::mem::take(&mut self.due);
-        for (part, direction, as_if) in [
-            (Interest::READABLE, &mut self.reading, Readiness::READABLE),
-            (Interest::WRITABLE, &mut self.writing, Readiness::WRITABLE),
-        ] {
-            if due.contains(part) {
-                direction.pace.handed_out();
+        let due = take(&mut self.due);
+        for ((part, as_if), it) in DIRECTIONS.into_iter().zip(&mut self.directions) {
+            if due.intersects(part) {
+                it.pace.handed_out();
                 readiness |= as_if;
             }
         }
         // A direction that rests is not what a hang-up or an error was told for, and who
         // was told before is told again, beside a direction or not.
         let called = self.watch.intersects(to_call_for(readiness));
-        let told = self.watch.intersects(TOLD) && !self.told.is_quiet();
+        let [.., telling] = &self.directions;
+        let told = self.watch.intersects(TOLD) && !telling.pace.is_quiet();
         if !readiness.is_empty() && (!called || told && readiness.intersects(TELLS)) {
             let all = readiness.is_invalid();
             self.unanswered = if all { Interest::all() } else { TOLD };
-            self.mark |= TROUBLED;
+            self.is_troubled = true;
         }
         (!readiness.is_empty()).then_some(readiness)
     }
 
-    /// A call did something, or failed for good.
+    /// A call did something.
     #[inline]
     pub(super) fn done(&mut self, op: Op) {
         if let Some(direction) = self.direction(op) {
@@ -221,47 +203,44 @@ impl<F: Descriptor> Watched<F> {
     #[inline]
     pub(super) fn is_nothing(&self, op: Op) -> bool {
         let gone = Readiness::HANG_UP.union(Readiness::READ_CLOSED);
-        match op {
-            Op::Read => true,
-            Op::Recv => self.reading.handed_out.intersects(gone),
-            _ => false,
-        }
+        let [reading, ..] = &self.directions;
+        op == Op::Read || op == Op::Recv && reading.handed_out.intersects(gone)
     }
 
     /// The errno for which a direction rests.
     pub(super) fn resting_for(&self) -> Option<Errno> {
-        let rests = |it: &Direction| it.errno.filter(|_| !it.pace.is_quiet());
-        rests(&self.reading).or_else(|| rests(&self.writing))
+        let mut resting = self.directions.iter().filter(|it| !it.pace.is_quiet());
+        resting.find_map(|it| it.errno)
     }
 
     /// A call would block, or failed. True if the set makes it again.
     #[inline(never)]
     pub(super) fn stopped(&mut self, op: Op, errno: Option<Errno>, progress: bool) -> bool {
+        // After a connect that was interrupted there is nothing to go on with.
+        let is_connect = matches!(op, Op::Connect | Op::ConnectUnix);
+        let told = match errno.map(|errno| Answer::of_error(op, errno)) {
+            None => Some(Answer::WouldBlock),
+            Some(Some(Answer::Again)) if is_connect => None,
+            Some(told) => told,
+        };
+        let again = told.is_some();
         let asked = self.interest & op.interest();
         let Some(direction) = self.direction(op) else {
             return errno.is_none();
         };
-        let promised = to_call_for(core::mem::take(&mut direction.handed_out));
-        let answer = match errno {
-            None if progress => Answer::Done,
-            None if promised.intersects(asked) => Answer::Broken,
-            None if direction.pace.is_quiet() => return true,
-            None => Answer::WouldBlock,
-            Some(errno) => match Answer::of_error(op, errno) {
-                // After a connect that failed there is nothing to go on with.
-                Some(Answer::Again) if matches!(op, Op::Connect | Op::ConnectUnix) => Answer::Done,
-                Some(answer) => answer,
-                None => Answer::Done,
-            },
+        let promised = to_call_for(take(&mut direction.handed_out)).intersects(asked);
+        let answer = match told {
+            Some(answer @ (Answer::Again | Answer::BackOff)) => answer,
+            _ if progress => Answer::Done,
+            // So is an error that stays, to a caller who goes on.
+            _ if promised => Answer::Broken,
+            _ if direction.pace.is_quiet() => return again,
+            _ => Answer::WouldBlock,
         };
-        if answer == Answer::Done {
-            direction.pace.done();
-            return errno.is_none();
-        }
         direction.errno = errno;
         direction.pace.answered(answer, now());
-        self.mark |= TROUBLED;
-        true
+        self.is_troubled = true;
+        again
     }
 }
 

@@ -25,8 +25,6 @@ pub trait Storage: sealed::Lists {
 /// A vector as far as a set needs one.
 #[doc(hidden)]
 pub trait List<T>: Default {
-    /// Whether one more fits.
-    fn has_room(&self) -> bool;
     /// Appends; does nothing if there is no room.
     fn push(&mut self, value: T);
     fn pop(&mut self) -> Option<T>;
@@ -68,17 +66,21 @@ pub(super) mod sealed {
     pub trait Lists {
         type List<T>: super::List<T>;
         type Scratch: Default;
+        /// How many fit.
+        const CAPACITY: usize;
     }
 
     impl<const N: usize> Lists for super::Inline<N> {
         type List<T> = super::Array<T, N>;
         type Scratch = ();
+        const CAPACITY: usize = N;
     }
 
     #[cfg(not(feature = "alloc"))]
     impl Lists for super::Growable {
         type List<T> = super::Array<T, 0>;
         type Scratch = ();
+        const CAPACITY: usize = 0;
     }
 
     #[cfg(feature = "alloc")]
@@ -86,6 +88,7 @@ pub(super) mod sealed {
         type List<T> = alloc::vec::Vec<T>;
         /// Kept for its allocation, always empty.
         type Scratch = alloc::vec::Vec<rustix::event::PollFd<'static>>;
+        const CAPACITY: usize = usize::MAX;
     }
 }
 
@@ -114,10 +117,6 @@ impl<T, const N: usize> Default for Array<T, N> {
 }
 
 impl<T, const N: usize> List<T> for Array<T, N> {
-    fn has_room(&self) -> bool {
-        self.length < N
-    }
-
     fn push(&mut self, value: T) {
         if let Some(place) = self.items.get_mut(self.length) {
             *place = Some(value);
@@ -170,16 +169,23 @@ impl<const N: usize> Storage for Inline<N> {
         body: impl FnOnce(&mut [PollFd<'a>]) -> R,
     ) -> R {
         let mut count = 0;
-        let mut fds: [PollFd<'a>; N] = core::array::from_fn(|_| match entries.next() {
-            Some((fd, events)) => {
-                count += 1;
-                PollFd::from_borrowed_fd(fd, events)
-            }
-            // Beyond what the kernel is shown.
-            None => PollFd::from_borrowed_fd(no_descriptor(), PollFlags::empty()),
+        let mut fds: [PollFd<'a>; N] = core::array::from_fn(|_| {
+            let entry = entries.next();
+            count += usize::from(entry.is_some());
+            pollfd(entry.unwrap_or_else(nobody))
         });
         body(fds.get_mut(..count).unwrap_or_default())
     }
+}
+
+/// What stands behind the last. The kernel is not shown it: to some, a negative number
+/// is an invalid one (src/platform/dragonfly.rs).
+fn nobody<'a>() -> (BorrowedFd<'a>, PollFlags) {
+    (no_descriptor(), PollFlags::empty())
+}
+
+fn pollfd<'a>((fd, events): (BorrowedFd<'a>, PollFlags)) -> PollFd<'a> {
+    PollFd::from_borrowed_fd(fd, events)
 }
 
 /// Storage that grows on the heap: a [`Storage`] with the feature `alloc`, which `std`
@@ -189,14 +195,10 @@ pub enum Growable {}
 
 #[cfg(feature = "alloc")]
 mod growable {
-    use super::{BorrowedFd, Growable, List, PollFd, PollFlags, Storage, no_descriptor};
+    use super::{BorrowedFd, Growable, List, PollFd, PollFlags, Storage, nobody, pollfd};
     use alloc::vec::Vec;
 
     impl<T> List<T> for Vec<T> {
-        fn has_room(&self) -> bool {
-            true
-        }
-
         fn push(&mut self, value: T) {
             self.push(value);
         }
@@ -244,7 +246,7 @@ mod growable {
             body: impl FnOnce(&mut [PollFd<'a>]) -> R,
         ) -> R {
             let mut fds: Vec<PollFd<'a>> = core::mem::take(scratch);
-            fds.extend(entries.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events)));
+            fds.extend(entries.map(pollfd));
             let result = body(&mut fds);
             *scratch = with_its_allocation(fds);
             result
@@ -256,8 +258,6 @@ mod growable {
     /// allocations.
     fn with_its_allocation<'a>(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'a>> {
         fds.clear();
-        fds.into_iter()
-            .map(|_| PollFd::from_borrowed_fd(no_descriptor(), PollFlags::empty()))
-            .collect()
+        fds.into_iter().map(|_| pollfd(nobody())).collect()
     }
 }

@@ -21,6 +21,7 @@ use crate::mapping::classify::Op;
 use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::descriptor::Descriptor;
+use crate::wait::pace::Pace;
 
 /// Descriptors to wait for together, each with an interest and data of the caller's:
 /// what Python's `selectors` gives, on `poll`. Its entries make the calls, and
@@ -195,6 +196,8 @@ pub struct PollSet<F, D, S: Lists = Growable> {
     found: S::List<(Key, Readiness)>,
     /// Where the next hand-out begins: after the last entry that was handed out.
     turn: usize,
+    /// How its waits have ended.
+    kernel: Pace,
     scratch: S::Scratch,
 }
 
@@ -241,6 +244,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
             serial: 0,
             found: Default::default(),
             turn: 0,
+            kernel: Pace::new(),
             scratch: Default::default(),
         }
     }
@@ -259,7 +263,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
         let number = fd.as_fd().as_raw_fd();
         let reason = match self.key_of_number(number) {
             Some(key) => Reason::Registered(key),
-            None if self.entries.has_room() => {
+            None if self.entries.len() < S::CAPACITY => {
                 if self.entries.len() == self.places.len() {
                     self.places.push(FREE);
                 }
@@ -383,8 +387,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     }
 
     fn key_of_number(&self, number: RawFd) -> Option<Key> {
-        let entry = self.entries.get(self.numbers.find(&number)?)?;
-        Some(entry.key)
+        Some(self.entries.get(self.numbers.find(&number)?)?.key)
     }
 
     /// Every registration, in no order.

@@ -3,20 +3,16 @@
 use core::cell::Cell;
 use core::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-
-use super::entry::{Plan, TROUBLED, UNWATCHED};
+use super::entry::Plan;
 use super::list::{List, Storage};
-use super::{Key, PollSet};
-use crate::mapping::io::Io;
+use super::{FREE, Key, PollSet};
+use crate::mapping::io::{Io, try_io};
 use crate::mapping::readiness::Readiness;
 use crate::ops::descriptor::Descriptor;
 use crate::ops::poll::poll;
-use crate::ops::stand_in::no_descriptor;
 use crate::wait::clock::now;
 use crate::wait::deadline::Deadline;
 use crate::wait::drive::{after_poll, time_left};
-use crate::wait::pace::Pace;
 
 impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// Waits until a descriptor is ready, or worth another try, or the deadline passes;
@@ -39,24 +35,19 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     pub fn select(&mut self, deadline: impl Into<Deadline>) -> Io {
         let deadline = deadline.into();
         while self.found.pop().is_some() {}
-        // In the hope that nobody rests, which asks for no clock.
-        let mut answer = None;
-        match self.look::<false>(deadline.remaining(), &mut answer) {
-            0 => self.go_on(answer, deadline.at()),
-            n => Io::Ready(n),
+        match self.ask_all(deadline.remaining()) {
+            Ok(n) => Io::Ready(n),
+            Err(answer) => self.go_on(answer, deadline.at()),
         }
     }
 
-    /// Goes on after a first look: without an answer if somebody rests.
+    /// Goes on after nothing was found: without an answer if somebody rests.
     #[cold]
     fn go_on(&mut self, mut answer: Option<Io>, deadline: u64) -> Io {
-        let mut kernel = Pace::new();
         let mut wake = deadline;
         loop {
-            match answer.map(|answer| after_poll(&mut kernel, answer, wake, deadline)) {
-                None | Some(Io::Ready(())) => {}
-                Some(Io::WouldBlock) => return Io::WouldBlock,
-                Some(Io::Err(errno)) => return Io::Err(errno),
+            if let Some(answer) = answer {
+                try_io!(after_poll(&mut self.kernel, answer, wake, deadline));
             }
             let now = now();
             let mut plan = Plan {
@@ -67,75 +58,81 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
                 entry.io.plan(now, &mut plan);
             }
             wake = if plan.at_once { now } else { plan.wake };
-            match self.look::<true>(time_left(wake, now), &mut answer) {
-                0 => {}
-                n => return Io::Ready(n),
+            let last = self.ask_watched(time_left(wake, now));
+            if self.found.len() > 0 {
+                self.kernel.done();
+                return Io::Ready(self.found.len());
             }
-            // A poll that only asked, and found nothing of what was there.
-            if plan.at_once && answer == Some(Io::WouldBlock) {
-                answer = Some(Io::Ready(0));
-            }
+            answer = match last {
+                // It only asked, and found nothing of what was there.
+                Io::WouldBlock if plan.at_once => Some(Io::Ready(0)),
+                other => Some(other),
+            };
         }
     }
 
-    /// Polls once, and finds what is ready, or due; returns how many. Does not, and
-    /// there is no answer, if somebody is in trouble and that is not planned for.
+    /// Polls all, and finds what is ready; how much, or poll's answer if that is nothing.
+    /// In the hope that nobody is in trouble, which asks for no clock: if somebody is, it
+    /// does not poll, and has no answer.
     #[inline(always)]
-    fn look<const PLANNED: bool>(
-        &mut self,
-        timeout: Option<Duration>,
-        answer: &mut Option<Io>,
-    ) -> usize {
-        let (entries, found, turn) = (&self.entries, &mut self.found, self.turn);
-        let marks = Cell::new(0);
-        let list = entries.iter().map(|entry| {
-            marks.set(marks.get() | entry.io.mark);
+    fn ask_all(&mut self, timeout: Option<Duration>) -> Result<usize, Option<Io>> {
+        let (entries, found) = (&self.entries, &mut self.found);
+        let is_troubled = Cell::new(false);
+        let all = entries.iter().map(|entry| {
+            is_troubled.set(is_troubled.get() | entry.io.is_troubled);
             entry.io.entry()
         });
-        S::with_pollfds(&mut self.scratch, list, |fds| {
-            if marks.get() != 0 {
-                if marks.get() & TROUBLED != 0 && !PLANNED {
-                    return 0;
-                }
-                for (fd, entry) in fds.iter_mut().zip(entries.iter()) {
-                    if entry.io.mark & UNWATCHED != 0 {
-                        // A negative number, which poll does not look at.
-                        *fd = PollFd::from_borrowed_fd(no_descriptor(), PollFlags::empty());
-                    }
-                }
+        S::with_pollfds(&mut self.scratch, all, |fds| {
+            if is_troubled.get() {
+                return Err(None);
             }
-            let mut left = match poll(fds, timeout) {
-                Io::Ready(n) if n > 0 && !PLANNED => n,
-                other => {
-                    *answer = Some(other);
-                    if !PLANNED {
-                        return 0;
-                    }
-                    // Of what is due, poll knows nothing.
-                    fds.len()
-                }
+            let n = match poll(fds, timeout) {
+                Io::Ready(n) => n,
+                answer => return Err(Some(answer)),
             };
-            let (before, after) = fds.split_at_checked(turn).unwrap_or((fds, &[]));
+            let (before, after) = fds.split_at_checked(self.turn).unwrap_or((fds, &[]));
             // Backwards, since the last that is found is handed out first.
             for (base, fds) in [(0, before), (before.len(), after)] {
                 for (i, fd) in fds.iter().enumerate().rev() {
                     // Most report nothing, and are not worth a translation.
-                    if fd.revents().is_empty() && !PLANNED {
+                    if fd.revents().is_empty() {
                         continue;
                     }
                     if let Some(entry) = entries.get(base + i) {
-                        let (key, readiness) = (entry.key, Readiness::from(fd));
-                        if !PLANNED || !readiness.is_empty() || !entry.io.due.is_empty() {
-                            found.push((key, readiness));
-                        }
+                        found.push((entry.key, Readiness::from(fd)));
                     }
-                    left -= 1;
-                    if left == 0 {
-                        return found.len();
+                    if found.len() >= n {
+                        return Ok(n);
                     }
                 }
             }
-            found.len()
+            // Of less than it said.
+            match found.len() {
+                0 => Err(Some(Io::Ready(n))),
+                found => Ok(found),
+            }
+        })
+    }
+
+    /// Polls those that are watched, and finds what is ready, or due.
+    fn ask_watched(&mut self, timeout: Option<Duration>) -> Io {
+        let (entries, found) = (&self.entries, &mut self.found);
+        let (turn, end) = (self.turn.min(entries.len()), entries.len());
+        let watched = || {
+            let backwards = (0..turn).rev().chain((turn..end).rev());
+            let all = backwards.filter_map(|place| entries.get(place));
+            all.filter(|entry| !entry.io.watch.is_empty())
+        };
+        let fds = watched().map(|entry| entry.io.entry());
+        S::with_pollfds(&mut self.scratch, fds, |fds| {
+            let answer = poll(fds, timeout);
+            for (fd, entry) in fds.iter().zip(watched()) {
+                let readiness = Readiness::from(fd);
+                if !readiness.is_empty() || !entry.io.due.is_empty() {
+                    found.push((entry.key, readiness));
+                }
+            }
+            answer
         })
     }
 
@@ -151,18 +148,20 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     #[inline]
     #[must_use]
     pub fn next_ready(&mut self) -> Option<(Key, Readiness)> {
-        loop {
-            let (key, readiness) = self.found.pop()?;
-            if let Some(place) = self.place(key) {
-                self.turn = place + 1;
-                let io = &mut self.entries.get_mut(place)?.io;
-                if io.hand_out(readiness) {
-                    return Some((key, readiness));
-                }
-                if let Some(readiness) = io.hand_out_more(readiness) {
-                    return Some((key, readiness));
-                }
+        while let Some((key, readiness)) = self.found.pop() {
+            let place = self.places.get(key.slot).copied().unwrap_or(FREE);
+            let entry = self.entries.get_mut(place);
+            let Some(entry) = entry.filter(|entry| entry.key.serial == key.serial) else {
+                continue;
+            };
+            self.turn = place + 1;
+            if entry.io.hand_out(readiness) {
+                return Some((key, readiness));
+            }
+            if let Some(readiness) = entry.io.hand_out_more(readiness) {
+                return Some((key, readiness));
             }
         }
+        None
     }
 }
