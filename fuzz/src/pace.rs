@@ -67,7 +67,7 @@ const WORLDS: [World; 12] = [
 impl World {
     /// How many calls and polls there may be in a second without progress. A set's
     /// next wait begins anew with what it knows of the kernel.
-    fn limit(self, of_a_set: bool) -> u64 {
+    fn limit(self, of_a_set: bool, tells: bool) -> u64 {
         match self {
             // One of each for what comes.
             Self::Honest | Self::Hurried | Self::Shaky => u64::MAX,
@@ -77,6 +77,8 @@ impl World {
             Self::Lying | Self::Short | Self::Aborted | Self::Early | Self::Starved => 250,
             Self::Signals if of_a_set => 6000,
             Self::Signals => 1000,
+            Self::Flapping if tells && of_a_set => 1000,
+            Self::Flapping if tells => 700,
             Self::Flapping => 4000,
             // 32 wakes in a millisecond are what is taken for honest, and may have been
             // counted in two milliseconds; a wake is a poll, a call and a question.
@@ -136,6 +138,7 @@ struct Kernel<'a> {
     /// Another thread is faster now and then.
     thief: bool,
     stolen: bool,
+    theft: u64,
     /// In the shaky world: poll has said ready since the last call, and has lied since
     /// it was true.
     said: bool,
@@ -177,6 +180,7 @@ impl<'a> Kernel<'a> {
             tells: chance.below(2) == 0,
             thief: chance.below(4) == 0,
             stolen: false,
+            theft: 0,
             said: false,
             lied: false,
             of_a_set,
@@ -218,7 +222,7 @@ impl<'a> Kernel<'a> {
             (self.second, self.count) = (self.now, 0);
         }
         self.count += 1;
-        let limit = self.world.limit(self.of_a_set);
+        let limit = self.world.limit(self.of_a_set, self.tells);
         assert!(self.count <= limit, "{:?} spins", self.world);
         self.now += time;
     }
@@ -238,7 +242,7 @@ impl<'a> Kernel<'a> {
                 1 => Answer::Again,
                 2 => {
                     self.count = 0;
-                    Answer::DoneThenWouldBlock
+                    Answer::Done
                 }
                 _ => Answer::WouldBlock,
             }),
@@ -293,7 +297,7 @@ impl<'a> Kernel<'a> {
         self.needed = self.needed.saturating_sub(taken);
         match self.tells {
             _ if self.needed == 0 => None,
-            true => Some(Answer::DoneThenWouldBlock),
+            true => Some(Answer::Done),
             false => Some(Answer::WouldBlock),
         }
     }
@@ -315,7 +319,12 @@ impl<'a> Kernel<'a> {
                     return Event::Silent;
                 }
                 self.now = self.now.max(self.arrival);
-                self.stolen = self.thief && !asks && self.chance.below(4) == 0;
+                // More often, it looks like a lie to a call that tells.
+                let rare = !self.tells || self.now - self.theft >= 400 * MICROSECOND;
+                self.stolen = self.thief && rare && !asks && self.chance.below(4) == 0;
+                if self.stolen {
+                    self.theft = self.now;
+                }
                 Event::Ready
             }
             // Of one that changes: nothing is ready before it is open.
@@ -348,6 +357,14 @@ impl<'a> Kernel<'a> {
                     _ => Event::Starved,
                 }
             }
+        }
+    }
+
+    /// What would-block is, although poll said ready.
+    fn broken(&self) -> Answer {
+        match self.tells {
+            true => Answer::Broken,
+            false => Answer::Doubtful,
         }
     }
 
@@ -399,7 +416,7 @@ fn wait(mut kernel: Kernel<'_>) {
             (begin + time, u64::MAX)
         }
     };
-    let mut wait = Wait::new(deadline);
+    let mut wait = Wait::new(deadline, kernel.broken());
     let (mut calls, mut last_calls) = (0, 0);
     let mut action = Do::Call;
     while kernel.now < end {
@@ -447,6 +464,7 @@ fn entry(mut kernel: Kernel<'_>) {
     let mut pace = Pace::new();
     // Something that no call answers, such as a hang-up.
     let told = kernel.chance.below(8) == 0;
+    kernel.tells &= !told;
     // Each hand-out is answered by one call, or by as many as there is progress.
     let drains = kernel.chance.below(2) == 0;
     kernel.needed = 1;
@@ -472,8 +490,8 @@ fn entry(mut kernel: Kernel<'_>) {
                 }
             };
             match answer {
-                Answer::DoneThenWouldBlock => pace.done(),
-                Answer::WouldBlock if promised => drop(pace.answered(Answer::Broken, kernel.now)),
+                Answer::Done => pace.done(),
+                Answer::WouldBlock if promised => drop(pace.answered(kernel.broken(), kernel.now)),
                 Answer::WouldBlock if pace.is_quiet() => {}
                 answer => {
                     let next = pace.answered(answer, kernel.now);
@@ -493,7 +511,7 @@ fn entry(mut kernel: Kernel<'_>) {
     let few = if told && kernel.is_honest() {
         300
     } else {
-        kernel.world.limit(true)
+        kernel.world.limit(true, kernel.tells)
     };
     assert!(turns <= few, "{:?}: {turns} turns", kernel.world);
 }

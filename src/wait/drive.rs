@@ -29,23 +29,24 @@ impl Answer {
     }
 }
 
-/// Goes on after a first answer.
+/// Goes on after a first answer. Would-block although poll said ready is `broken`.
 #[cold]
 #[inline(never)]
 pub(super) fn wait_on<T>(
     fd: BorrowedFd<'_>,
     op: Op,
     deadline: Deadline,
+    broken: Answer,
     first: Io<T>,
     mut turn: Turn,
     call: &mut dyn FnMut(BorrowedFd<'_>, &mut Turn) -> Io<T>,
 ) -> Io<T> {
-    let mut wait = Wait::new(deadline.at());
+    let mut wait = Wait::new(deadline.at(), broken);
     let mut answer = first;
     loop {
         let told = match answer {
             Io::Ready(_) => return answer,
-            Io::WouldBlock if turn.progress => Answer::DoneThenWouldBlock,
+            Io::WouldBlock if turn.progress => Answer::Done,
             Io::WouldBlock => Answer::WouldBlock,
             Io::Err(errno) => match Answer::of_error(op, errno) {
                 Some(told) => told,

@@ -8,7 +8,7 @@ use rustix::io::{Errno, IoSliceMut};
 use super::deadline::Deadline;
 use super::drive::{after_poll, checked, wait_on};
 use super::operations::each_operation;
-use super::pace::Pace;
+use super::pace::{Answer, Pace};
 use crate::mapping::classify::Op;
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
@@ -169,14 +169,14 @@ macro_rules! waiting {
             #[doc = concat!("See [`", stringify!($value), "()`](crate::", stringify!($value), "()).")]
             #[inline]
             pub fn $value(&self, $($more: $its),*) -> Io<$got> {
-                self.turns($for, |fd, _| $value(fd, $($more),*))
+                self.wait(Answer::Broken, $for, |fd, _| $value(fd, $($more),*))
             }
         )*
         $(
             #[doc = concat!("See [`", stringify!($all), "()`](crate::", stringify!($all), "()).")]
             #[inline]
             pub fn $all(&self, $rest: $buf $(, $flags: $flag)?) -> Io<()> {
-                self.turns($by, |fd, turn| {
+                self.wait(Answer::Broken, $by, |fd, turn| {
                     let before = $rest.len();
                     let answer = $all(fd, $rest $(, $flags)?);
                     turn.progress = $rest.len() != before;
@@ -200,9 +200,9 @@ macro_rules! waiting {
                 first: Errno,
             ) -> (usize, Errno) {
                 let op = $op;
-                let first = Io::from_result(op, Err(first));
-                let turn = Turn::of(op);
-                pack(wait_on(fd, op, deadline, first, turn, &mut |fd, _| $count(fd, $($arg),*)))
+                let (first, turn) = (Io::from_result(op, Err(first)), Turn::of(op));
+                let again = &mut |fd: BorrowedFd<'_>, _: &mut _| $count(fd, $($arg),*);
+                pack(wait_on(fd, op, deadline, Answer::Broken, first, turn, again))
             }
             let first = match $count(&self.fd, $($arg),*) {
                 Io::Ready(n) => return Io::Ready(n),
@@ -361,15 +361,21 @@ impl<F: Descriptor> Until<F> {
     /// A shortage is final for [`Op::Connect`] and [`Op::ConnectUnix`], and what has
     /// begun must not be begun again: [`connect`](Self::connect) knows that.
     #[inline]
-    pub fn turns<T>(
+    pub fn turns<T>(&self, op: Op, call: impl FnMut(BorrowedFd<'_>, &mut Turn) -> Io<T>) -> Io<T> {
+        self.wait(Answer::Doubtful, op, call)
+    }
+
+    #[inline]
+    fn wait<T>(
         &self,
+        broken: Answer,
         op: Op,
         mut call: impl FnMut(BorrowedFd<'_>, &mut Turn) -> Io<T>,
     ) -> Io<T> {
-        let mut turn = Turn::of(op);
-        match call(self.fd.as_fd(), &mut turn) {
+        let (fd, mut turn) = (self.fd.as_fd(), Turn::of(op));
+        match call(fd, &mut turn) {
             Io::Ready(value) => Io::Ready(value),
-            first => wait_on(self.fd.as_fd(), op, self.deadline, first, turn, &mut call),
+            first => wait_on(fd, op, self.deadline, broken, first, turn, &mut call),
         }
     }
 }

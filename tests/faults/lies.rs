@@ -52,11 +52,13 @@ impl Lie {
     }
 
     /// How many calls it may cost in that time, and how many polls.
-    fn limits(self) -> (usize, usize) {
+    fn limits(self, hides: bool) -> (usize, usize) {
         match self {
-            // 32 wakes in a millisecond could be honest, and here a call takes its time.
-            // Each of two directions: a call, a question of its own, and a wait of the set.
-            Self::Flapping => (2 * 32 * 300, 2 * 2 * 32 * 300),
+            // 32 wakes in a millisecond could be honest for a closure, and 4 for a call beside
+            // other threads, and here a call takes its time. Each of two directions: a call,
+            // a question of its own, and a wait of the set.
+            Self::Flapping if hides => (2 * 32 * 300, 2 * 2 * 32 * 300),
+            Self::Flapping => (2 * 4 * 300, 2 * 2 * 4 * 300),
             // Reading and being told rest apart: each wakes after 1, 2, 4 and 8 ms, then
             // every 16 ms, and on a busy machine no two of these come at once.
             _ => (2 * (5 + 300 / 16 + 1), 300),
@@ -159,7 +161,9 @@ fn waits_whose_polls_lie_end_on_their_deadline_and_do_not_spin() {
         let numbers = [libc::SYS_ppoll, libc::SYS_recvfrom];
         let (ended, _) = answered(&numbers, kernel, body);
         assert_eq!(ended, (Io::WouldBlock, true), "{name}, {lie:?}");
-        let (most_calls, most_polls) = lie.limits();
+        let hides = ["retry", "set, both directions", "set, drained by attempt"].contains(&name);
+        let (most_calls, most_polls) = lie.limits(hides);
+        eprintln!("{name}, {lie:?}: {calls} calls, {polls} polls");
         let few = calls <= most_calls && polls <= most_polls;
         assert!(few, "{name}, {lie:?}: {calls} calls, {polls} polls");
     });
@@ -228,8 +232,8 @@ fn cpu_time() -> Duration {
     Duration::try_from(time).unwrap()
 }
 
-/// Neither what is not watched nor what rests, nor a number in its place: to some kernels a
-/// negative one is invalid.
+/// Not what is not watched, and no number in its place: to some kernels a negative one is
+/// invalid.
 #[test]
 fn select_shows_the_kernel_what_is_watched_and_nothing_else() {
     if !is_available() {
@@ -244,17 +248,12 @@ fn select_shows_the_kernel_what_is_watched_and_nothing_else() {
     let body = || {
         let mut set: PollSet<&dyn std::os::fd::AsFd, (), Inline<4>> = PollSet::new();
         let paused = set.register(&world.ours, Interest::empty(), ()).unwrap();
-        let key = set.register(&world.udp, Interest::READABLE, ()).unwrap();
+        set.register(&world.udp, Interest::READABLE, ()).unwrap();
         set.register(&world.writer, Interest::WRITABLE, ()).unwrap();
-        assert_eq!(set.select(Duration::ZERO), Io::Ready(1));
-        let short = set.attempt(key, Op::Recv, |_, ()| Io::<()>::Err(Errno::INTR));
-        assert_eq!(short, Ok(Io::WouldBlock));
-        let short = set.attempt(key, Op::Recv, |_, ()| Io::<()>::Err(Errno::INTR));
-        assert_eq!(short, Ok(Io::WouldBlock));
         assert_eq!(set.select(Duration::ZERO), Io::Ready(1));
         set.modify(paused, Interest::WRITABLE).unwrap();
         assert_eq!(set.select(Duration::ZERO), Io::Ready(2));
     };
     answered(&[libc::SYS_ppoll], kernel, body);
-    assert_eq!(shown, [2, 1, 2]);
+    assert_eq!(shown, [2, 3]);
 }

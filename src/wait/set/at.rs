@@ -18,6 +18,7 @@ use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_to};
 use crate::ops::stream::{read, recv, recv_with, send, write};
 use crate::ops::vectored::{send_all, write_all};
 use crate::wait::operations::each_operation;
+use crate::wait::pace::Answer;
 
 /// An entry of a [`PollSet`](crate::PollSet): a registered descriptor, with the
 /// operations under their own names. Each makes one call, or one drain, and the set
@@ -52,10 +53,10 @@ macro_rules! telling {
             pub fn $count(&mut self, $buf: $kind $(, $flags: $flag)?) -> Io {
                 match $count(&self.0.fd, $buf $(, $flags)?) {
                     Io::Ready(0) if !$buf.is_empty() && self.0.is_nothing($op) => {
-                        self.0.stopped($op, None, false);
+                        self.0.stopped($op, None, Answer::Broken);
                         Io::Ready(0)
                     }
-                    answer => self.told($op, answer, false),
+                    answer => self.told($op, answer, Answer::Broken),
                 }
             }
         )*
@@ -64,7 +65,7 @@ macro_rules! telling {
             #[inline]
             pub fn $value(&mut self, $($arg: $its),*) -> Io<$got> {
                 let answer = $value(&self.0.fd, $($arg),*);
-                self.told($for, answer, false)
+                self.told($for, answer, Answer::Broken)
             }
         )*
         $(
@@ -73,7 +74,8 @@ macro_rules! telling {
             pub fn $all(&mut self, $rest: $left $(, $more: $other)?) -> Io<()> {
                 let before = $rest.len();
                 let answer = $all(&self.0.fd, $rest $(, $more)?);
-                self.told($by, answer, $rest.len() != before)
+                let progress = $rest.len() != before;
+                self.told($by, answer, if progress { Answer::Done } else { Answer::Broken })
             }
         )*
     };
@@ -91,7 +93,7 @@ impl<F: Descriptor> At<'_, F> {
         then: impl FnOnce(&mut [u8]) -> R,
     ) -> Io<R> {
         let answer = recv_with(&self.0.fd, buf, flags, then);
-        self.told(Op::Recv, answer, false)
+        self.told(Op::Recv, answer, Answer::Broken)
     }
 
     /// See [`connect()`]. After `WouldBlock`, the set hands the descriptor out as
@@ -101,7 +103,7 @@ impl<F: Descriptor> At<'_, F> {
     pub fn connect(&mut self, address: &impl Address) -> Io<()> {
         let answer = connect(&self.0.fd, address);
         // Of which every failure is final.
-        self.told(Op::ConnectUnix, answer, false)
+        self.told(Op::ConnectUnix, answer, Answer::Broken)
     }
 
     /// One call of the caller's own, of which `op` says what its errnos mean. A closure of
@@ -111,21 +113,22 @@ impl<F: Descriptor> At<'_, F> {
     #[inline]
     pub fn attempt<T>(&mut self, op: Op, call: impl FnOnce(&F) -> Io<T>) -> Io<T> {
         let answer = call(&self.0.fd);
-        self.told(op, answer, false)
+        self.told(op, answer, Answer::Doubtful)
     }
 
+    /// Would-block although poll said ready is `broken`.
     #[inline]
-    fn told<T>(&mut self, op: Op, answer: Io<T>, progress: bool) -> Io<T> {
+    fn told<T>(&mut self, op: Op, answer: Io<T>, broken: Answer) -> Io<T> {
         match answer {
             Io::Ready(value) => {
                 self.0.done(op);
                 Io::Ready(value)
             }
             Io::WouldBlock => {
-                self.0.stopped(op, None, progress);
+                self.0.stopped(op, None, broken);
                 Io::WouldBlock
             }
-            Io::Err(errno) if self.0.stopped(op, Some(errno), progress) => Io::WouldBlock,
+            Io::Err(errno) if self.0.stopped(op, Some(errno), broken) => Io::WouldBlock,
             Io::Err(errno) => Io::Err(errno),
         }
     }

@@ -213,9 +213,10 @@ impl<F: Descriptor> Watched<F> {
         resting.find_map(|it| it.errno)
     }
 
-    /// A call would block, or failed. True if the set makes it again.
+    /// A call would block, which is `broken` if poll said ready, or failed. True if the set
+    /// makes it again.
     #[inline(never)]
-    pub(super) fn stopped(&mut self, op: Op, errno: Option<Errno>, progress: bool) -> bool {
+    pub(super) fn stopped(&mut self, op: Op, errno: Option<Errno>, broken: Answer) -> bool {
         // After a connect that was interrupted there is nothing to go on with.
         let is_connect = matches!(op, Op::Connect | Op::ConnectUnix);
         let told = match errno.map(|errno| Answer::of_error(op, errno)) {
@@ -231,9 +232,10 @@ impl<F: Descriptor> Watched<F> {
         let promised = to_call_for(take(&mut direction.handed_out)).intersects(asked);
         let answer = match told {
             Some(answer @ (Answer::Again | Answer::BackOff)) => answer,
-            _ if progress => Answer::Done,
-            // So is an error that stays, to a caller who goes on.
-            _ if promised => Answer::Broken,
+            _ if broken == Answer::Done => broken,
+            // It may stay, and the caller goes on.
+            None if promised => Answer::Doubtful,
+            _ if promised => broken,
             _ if direction.pace.is_quiet() => return again,
             _ => Answer::WouldBlock,
         };
