@@ -472,7 +472,7 @@ fn entry(mut kernel: Kernel<'_>) {
     while let Some(mut promised) = select(&mut kernel, &mut pace, end, told) {
         turns += 1;
         if told {
-            pace.unanswered(kernel.now);
+            pace.rest(false, kernel.now);
             continue;
         }
         let mut was_on_the_off_chance = false;

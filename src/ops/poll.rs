@@ -109,11 +109,16 @@ pub(crate) fn ready<Fd: Descriptor>(fd: Fd, interest: Interest) -> Io<Readiness>
     if try_io!(answer) == 0 {
         return Io::WouldBlock;
     }
-    let readiness = Readiness::from(&fds[0]);
-    if readiness.is_invalid() {
-        Io::Err(INVALID_DESCRIPTOR)
-    } else {
-        Io::Ready(readiness)
+    reported(&fds[0])
+}
+
+/// What an entry reports. A descriptor that `poll` cannot watch is an error of a wait for
+/// it alone.
+#[inline]
+pub(crate) fn reported(fd: &PollFd<'_>) -> Io<Readiness> {
+    match Readiness::from(fd) {
+        readiness if readiness.is_invalid() => Io::Err(INVALID_DESCRIPTOR),
+        readiness => Io::Ready(readiness),
     }
 }
 

@@ -11,10 +11,9 @@ use super::deadline::Deadline;
 use super::pace::{Answer, Do, Event, Next, Pace, Wait};
 use super::until::Turn;
 use crate::mapping::classify::{Op, Outcome};
-use crate::mapping::io::Io;
-use crate::mapping::readiness::{Interest, Readiness};
-use crate::ops::poll::poll;
-use crate::platform::errnos::INVALID_DESCRIPTOR;
+use crate::mapping::io::{Io, try_io};
+use crate::mapping::readiness::Interest;
+use crate::ops::poll::{poll, reported};
 
 impl Answer {
     /// What a call's errno is to a pace; `None` if it is final. So is a shortage of
@@ -78,10 +77,10 @@ fn pause(wait: &mut Wait, told: Answer, fd: BorrowedFd<'_>, wants: Interest) -> 
             Do::Poll { until } => {
                 let mut fds = [wants.on(fd)];
                 match poll(&mut fds, time_left(until, time)) {
-                    Io::Ready(_) => match checked(Readiness::from(&fds[0])) {
-                        Io::Err(errno) => return Io::Err(errno),
-                        _ => Event::Ready,
-                    },
+                    Io::Ready(_) => {
+                        try_io!(reported(&fds[0]));
+                        Event::Ready
+                    }
                     Io::WouldBlock => Event::Silent,
                     Io::Err(errno) => match Op::Poll.outcome(errno) {
                         Outcome::Interrupted => Event::Signal,
@@ -91,15 +90,6 @@ fn pause(wait: &mut Wait, told: Answer, fd: BorrowedFd<'_>, wants: Interest) -> 
                 }
             }
         };
-    }
-}
-
-/// A descriptor that `poll` cannot watch is an error of a wait for it alone.
-pub(super) fn checked(readiness: Readiness) -> Io<Readiness> {
-    if readiness.is_invalid() {
-        Io::Err(INVALID_DESCRIPTOR)
-    } else {
-        Io::Ready(readiness)
     }
 }
 

@@ -106,12 +106,6 @@ impl Pace {
         }
     }
 
-    /// poll was asked, and said not ready: readiness is honest, and what was before is
-    /// forgotten.
-    pub(crate) fn denied(&mut self) {
-        self.forget();
-    }
-
     /// Whether there is nothing to do but to wait.
     #[inline]
     pub(crate) const fn is_quiet(&self) -> bool {
@@ -126,15 +120,10 @@ impl Pace {
         }
     }
 
-    /// What was handed out is itself what nothing comes of: no call answers it.
-    pub(crate) fn unanswered(&mut self, now: u64) {
-        self.rest(false, now);
-    }
-
     pub(crate) fn answered(&mut self, answer: Answer, now: u64) -> Next {
         match answer {
             Answer::Done => {
-                *self = Self::new();
+                self.done();
                 self.next(now)
             }
             Answer::WouldBlock if !self.due => self.next(now),
@@ -146,7 +135,7 @@ impl Pace {
             }
             // What had run out is there again.
             Answer::WouldBlock => {
-                self.forget();
+                self.denied();
                 self.next(now)
             }
             Answer::Broken | Answer::Doubtful => self.broke(false, now),
@@ -168,8 +157,9 @@ impl Pace {
         }
     }
 
-    /// Honest again. Of a kernel that is distrusted only something done is proof.
-    fn forget(&mut self) {
+    /// poll was asked, and said not ready: readiness is honest, and what was before is
+    /// forgotten. Of a kernel that is distrusted only something done is proof.
+    pub(crate) fn denied(&mut self) {
         (self.until, self.broken, self.due) = (0, 0, false);
         if !self.distrust {
             self.step = 0;
@@ -185,8 +175,9 @@ impl Pace {
         self.next(now)
     }
 
-    /// After which one more wake for nothing is one too many.
-    fn rest(&mut self, due: bool, now: u64) -> Next {
+    /// Rests, after which one more wake for nothing is one too many, and a call may be due.
+    /// Of itself, what no call answers rests.
+    pub(crate) fn rest(&mut self, due: bool, now: u64) -> Next {
         self.broken = FORGIVEN - 1;
         self.until = now.saturating_add(MILLISECOND << self.step);
         self.step = (self.step + 1).min(LONGEST_STEP);
@@ -416,7 +407,7 @@ mod tests {
         let mut pace = Pace::new();
         let mut now = 0;
         for length in [1, 2, 4, 8, 16, 16] {
-            pace.unanswered(now);
+            pace.rest(false, now);
             assert_eq!(rest(pace.next(now), now), length);
             now += length * MILLISECOND;
             assert_eq!(pace.next(now), Next::Ask);

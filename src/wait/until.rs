@@ -6,12 +6,12 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSliceMut};
 
 use super::deadline::Deadline;
-use super::drive::{after_poll, checked, wait_on};
+use super::drive::{after_poll, wait_on};
 use super::operations::each_operation;
 use super::pace::{Answer, Pace};
 use crate::mapping::classify::Op;
 use crate::mapping::flags::{RecvFlags, SendFlags};
-use crate::mapping::io::Io;
+use crate::mapping::io::{Io, try_io};
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::address::{Address, PeerAddress};
 use crate::ops::connection::{accept, accept_from, connect, finish_connect, op_of_connect};
@@ -19,7 +19,7 @@ use crate::ops::descriptor::Descriptor;
 use crate::ops::descriptors::recv_fds;
 use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_to};
 use crate::ops::mode::NonBlocking;
-use crate::ops::poll::poll;
+use crate::ops::poll::{poll, reported};
 use crate::ops::stream::{read, recv, recv_with, send, write};
 use crate::ops::vectored::{send_all, write_all};
 use crate::ops::{pack, unpack};
@@ -226,7 +226,7 @@ impl<F: Descriptor> Until<F> {
         then: impl FnOnce(&mut [u8]) -> R,
     ) -> Io<R> {
         let mut then = Some(then);
-        let received = self.retry(Retry::Recv, |fd| {
+        let received = self.wait(Answer::Broken, Op::Recv, |fd, _| {
             recv_with(fd, buf, flags, |bytes| then.take().map(|then| then(bytes)))
         });
         received.and_then(|value| value.map_or(Io::WouldBlock, Io::Ready))
@@ -294,14 +294,11 @@ impl<F: Descriptor> Until<F> {
         let deadline = self.deadline.at();
         let mut fds = [interest.on(&self.fd)];
         loop {
-            match poll(&mut fds, self.deadline.remaining()) {
-                Io::Ready(_) => return checked(Readiness::from(&fds[0])),
-                answer => match after_poll(&mut kernel, answer, deadline, deadline) {
-                    Io::Ready(()) => {}
-                    Io::WouldBlock => return Io::WouldBlock,
-                    Io::Err(errno) => return Io::Err(errno),
-                },
+            let answer = poll(&mut fds, self.deadline.remaining());
+            if answer.is_ready() {
+                return reported(&fds[0]);
             }
+            try_io!(after_poll(&mut kernel, answer, deadline, deadline));
         }
     }
 

@@ -128,7 +128,7 @@ impl<F: Descriptor> Watched<F> {
         let unanswered = take(&mut self.unanswered);
         for ((part, _), it) in DIRECTIONS.into_iter().zip(&mut self.directions) {
             if unanswered.intersects(part) {
-                it.pace.unanswered(now);
+                it.pace.rest(false, now);
             }
             let part = part & self.interest;
             if part.is_empty() || it.pace.is_quiet() {
