@@ -81,7 +81,8 @@ pub enum Outcome {
     /// before they say so: then pause first.
     #[doc(alias = "EINTR")]
     Interrupted,
-    /// The queued connection died; try the next one: call again at once.
+    /// The queued connection died; try the next one: call again. [`accept()`](crate::accept())
+    /// has done that, sixteen times, before it says so: then pause first.
     TryNext,
     /// Something ran out, and no event will tell when there is more: call again
     /// after a pause. Polling for it is a busy loop, or a wait without end.

@@ -127,6 +127,9 @@ use crate::platform::{HOST, Platform};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
+/// A listener that was shut down is would-block for ever on NetBSD, and polls as readable:
+/// this loop spins there, and the two before rest.
+///
 /// # Platform notes
 ///
 /// | system | difference |

@@ -26,7 +26,8 @@ impl<F> Until<F> {
     /// is always ready. If a shortage or an interruption lasted until then, its [`Errno`]
     /// is the error's source. `ErrorKind::WouldBlock` and `ErrorKind::Interrupted` are
     /// never reported: for the one there is nothing to wait for, and on the other std's
-    /// own loops call again for ever.
+    /// own loops call again for ever. A terminal with VMIN = 0 reads nothing as an end, so
+    /// set VMIN to 1.
     ///
     /// ```
     /// use std::io::{BufRead, BufReader, ErrorKind, Write};

@@ -128,8 +128,10 @@ pub struct Until<F> {
 /// late at most.
 ///
 /// It has no memory from one method to the next. A loop that takes an end of file for
-/// an empty message is a busy loop here as it is by hand; [`At`](crate::At), an entry
-/// of a [`PollSet`](crate::PollSet), remembers.
+/// an empty message, or goes on after an error that stays, is a busy loop here as it is by
+/// hand; [`At`](crate::At), an entry of a [`PollSet`](crate::PollSet), remembers. So is one
+/// on a terminal with VMIN = 0, which reads nothing as `Ready(0)`, without a wait: set VMIN
+/// to 1.
 #[inline]
 pub fn until<F: Descriptor>(fd: F, deadline: impl Into<Deadline>) -> Until<F> {
     let deadline = deadline.into();
@@ -318,6 +320,21 @@ impl<F: Descriptor> Until<F> {
     /// # Ok::<(), wouldblock::Errno>(())
     /// ```
     ///
+    /// An error that passes ([`Outcome`](crate::Outcome#errors-that-pass)) the closure may
+    /// call would-block, such as the EIO of a pseudo-terminal's master that nobody has open.
+    /// It polls as hung up, so this is a lie, and rests.
+    ///
+    /// ```
+    /// use wouldblock::{Deadline, Errno, Io, OwnedFd, Retry, read, until};
+    ///
+    /// fn read_master(master: &OwnedFd, buf: &mut [u8], end: Deadline) -> Io {
+    ///     until(master, end).retry(Retry::Read, |fd| match read(fd, buf) {
+    ///         Io::Err(Errno::IO) => Io::WouldBlock,
+    ///         answer => answer,
+    ///     })
+    /// }
+    /// ```
+    ///
     /// A closure of several calls, which may do something and then answer would-block,
     /// tells so by [`turns`](Self::turns).
     #[inline]
@@ -354,6 +371,9 @@ impl<F: Descriptor> Until<F> {
     /// assert_eq!(answer, Io::Ready(true));
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// One direction can be wanted at a time. Who wants both, because there is something to
+    /// be sent while an answer may come, takes an entry of a [`PollSet`](crate::PollSet).
     ///
     /// A shortage is final for [`Op::Connect`] and [`Op::ConnectUnix`], and what has
     /// begun must not be begun again: [`connect`](Self::connect) knows that.

@@ -31,8 +31,9 @@ async fn next(listener: &Async<TcpListener>) -> Result<OwnedFd> {
             Io::Ready(fd) => return Ok(fd),
             Io::WouldBlock => listener.readable().await?,
             Io::Err(errno) => match Op::Accept.outcome(errno) {
-                Outcome::TryNext => {}
-                Outcome::BackOff => drop(Timer::after(Duration::from_millis(50)).await),
+                Outcome::TryNext | Outcome::BackOff => {
+                    drop(Timer::after(Duration::from_millis(50)).await)
+                }
                 _ => return Err(errno.into()),
             },
         }

@@ -56,9 +56,8 @@ impl<'l> Server<'l> {
             }
             Io::WouldBlock => {}
             Io::Err(errno) => match Op::Accept.outcome(errno) {
-                Outcome::TryNext => {}
                 // The listener stays readable: it is left alone for a while.
-                Outcome::BackOff => {
+                Outcome::TryNext | Outcome::BackOff => {
                     let timer = Timer::from_duration(Duration::from_millis(50));
                     let again = |_, (): &mut (), server: &mut Self| {
                         if let Some(listener) = &server.listener {

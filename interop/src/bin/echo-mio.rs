@@ -69,8 +69,7 @@ fn accept_all(
             }
             Io::WouldBlock => return Ok(false),
             Io::Err(errno) => match Op::Accept.outcome(errno) {
-                Outcome::TryNext => {}
-                Outcome::BackOff => return Ok(true),
+                Outcome::TryNext | Outcome::BackOff => return Ok(true),
                 _ => return Err(errno.into()),
             },
         }

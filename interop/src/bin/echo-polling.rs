@@ -71,8 +71,7 @@ fn accept_all(
             }
             Io::WouldBlock => return Ok(()),
             Io::Err(errno) => match Op::Accept.outcome(errno) {
-                Outcome::TryNext => {}
-                Outcome::BackOff => {
+                Outcome::TryNext | Outcome::BackOff => {
                     std::thread::sleep(Duration::from_millis(50));
                     return Ok(());
                 }

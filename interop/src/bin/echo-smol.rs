@@ -21,8 +21,9 @@ async fn serve(listener: Async<TcpListener>, tasks: &LocalExecutor<'_>) -> Resul
             Io::Ready(fd) => tasks.spawn(echo(fd)).detach(),
             Io::WouldBlock => listener.readable().await?,
             Io::Err(errno) => match Op::Accept.outcome(errno) {
-                Outcome::TryNext => {}
-                Outcome::BackOff => drop(Timer::after(Duration::from_millis(50)).await),
+                Outcome::TryNext | Outcome::BackOff => {
+                    drop(Timer::after(Duration::from_millis(50)).await)
+                }
                 _ => return Err(errno.into()),
             },
         }

@@ -35,8 +35,9 @@ async fn serve(listener: TcpListener) -> Result<()> {
         match accepted {
             Ok(fd) => drop(tokio::task::spawn_local(echo(fd))),
             Err(errno) => match Op::Accept.outcome(errno) {
-                Outcome::TryNext => {}
-                Outcome::BackOff => tokio::time::sleep(Duration::from_millis(50)).await,
+                Outcome::TryNext | Outcome::BackOff => {
+                    tokio::time::sleep(Duration::from_millis(50)).await
+                }
                 _ => return Err(errno.into()),
             },
         }

@@ -30,7 +30,8 @@ use crate::wait::pace::Answer;
 ///   also where an errno says *call again* or *back off*, such as `accept` without a
 ///   descriptor left. [`resting_for`](Self::resting_for) says which errno, for a log.
 /// - `Err`: this is final, for the descriptor or for this call. A connection attempt
-///   that met a shortage is, too: nothing is under way.
+///   that met a shortage is, too: nothing is under way. Who goes on after an error that
+///   stays is handed the descriptor out at a slowing pace.
 ///
 /// Of `recv` and `read`, `Ready(0)` is the answer as ever, and an end that is read again
 /// and again is handed out at a slowing pace. So it is with a FIFO without a writer, and
@@ -153,8 +154,9 @@ impl<F: Descriptor> At<'_, F> {
         self.0.set_interest(interest);
     }
 
-    /// The errno of its last call, if it is to be made again without an event: what the
-    /// entry rests for. If both directions do, that of reading.
+    /// The errno of its last call, if it is to be made again without an event, or was
+    /// handed on and may stay: what the entry rests for. If both directions do, that of
+    /// reading.
     #[must_use]
     pub fn resting_for(&self) -> Option<Errno> {
         self.0.resting_for()

@@ -22,7 +22,8 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     ///   [`next_ready`](Self::next_ready) hands them out. What the wait before
     ///   found and nobody has taken is forgotten: it is found again.
     /// - `WouldBlock`: the deadline passed. Never early. An empty set waits for the
-    ///   time alone.
+    ///   time alone. What rests is not looked at for that, or short waits would end its
+    ///   rest: a later wait does.
     /// - `Err`: as [`poll()`], but for `EINTR`. If the deadline passes while the system
     ///   has no memory for the wait, that is the answer.
     ///
