@@ -36,14 +36,16 @@ IOV_MAX = Fault("a table's `iov_max` is not the system's", "src/platform/linux.r
 def test(*arguments):
     """`cargo test`, as the README has it: whatever needs no tool but cargo.
 
-    --long is the slow half of tests/waits.rs and tests/poll_set.rs: five seconds of each
-    idle wait, one test after the other, so that the processor time is nobody else's, and
-    100 000 sequences of the poll sets' model for each storage (from WOULDBLOCK_SEED).
+    --long is the slow half of tests/waits.rs, tests/compositions.rs and tests/poll_set.rs:
+    five seconds of each idle wait, and every wait with every operation, peer and transport,
+    one test after the other, so that the processor time is nobody else's; 100 000 sequences
+    of the poll sets' model for each storage (from WOULDBLOCK_SEED).
     """
     if arguments != ("--long",):
         figure(f"{suite(SUITE, *arguments)} tests passed")
         return
-    count = suite(LONG, "--test", "waits", "--", "--nocapture", "--test-threads", "1", WOULDBLOCK_FULL=1)
+    count = suite(LONG, "--test", "waits", "--test", "compositions", "--", "--nocapture", "--test-threads", "1",
+                  WOULDBLOCK_FULL=1)
     seed = os.environ.get("WOULDBLOCK_SEED") or int(time.time())
     count += suite(LONG, "--test", "poll_set", "--", "random_sequences", WOULDBLOCK_SEED=seed,
                    WOULDBLOCK_SEQUENCES=100000)

@@ -1,8 +1,8 @@
 //! What spun in the field, through `until` and through a set's entries: kernels whose
 //! readiness lies, descriptors of which nothing comes, things that are short. Fewer than
-//! a hundred turns and one percent of a processor in a second. `tests/waits.rs` and
-//! `tests/entries.rs` have the cases that need no more than a socket, `tests/live_terminal.rs`
-//! a process in the background, `tests/faults` the answers that a kernel could give.
+//! a hundred turns and one percent of a processor in a second. `tests/entries.rs`
+//! has the cases of a set that need no more than a socket, `tests/live_terminal.rs` a
+//! process in the background, `tests/faults` the answers that a kernel could give.
 
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code, reason = "namespaces and users have no safe interface")]
@@ -184,6 +184,32 @@ fn waits_on_a_peek_offset_past_the_data_do_not_spin() {
     });
     set_does_not_spin("peek offset", ours, Interest::READABLE, |at, _| {
         assert_eq!(at.recv(&mut [0; 8], RecvFlags::PEEK), Io::WouldBlock);
+    });
+}
+
+#[test]
+fn retry_on_a_datagram_socket_shut_down_for_reading_does_not_spin() {
+    let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    ours.connect(ours.local_addr().unwrap()).unwrap();
+    rustix::net::shutdown(&ours, rustix::net::Shutdown::Read).unwrap();
+    retry_does_not_spin("shut down", &ours, Retry::Recv, Io::WouldBlock, |fd| {
+        recv(fd, &mut [0; 8], IN)
+    });
+}
+
+/// It polls as not writable although there is room, and the call is made first.
+#[test]
+fn retry_on_a_one_page_pipe_takes_the_room_and_does_not_spin() {
+    let (_reader, writer) = common::pipe();
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    set_nonblocking(&writer, true).unwrap();
+    assert_eq!(write(&writer, &[0; 100]), Io::Ready(100));
+    let some = |fd: BorrowedFd<'_>| write(fd, &[0; 100]);
+    let answer = until(&writer, common::DEADLINE).retry(Retry::Write, some);
+    assert_eq!(answer, Io::Ready(100));
+    retry_does_not_spin("pipe", &writer, Retry::Write, Io::WouldBlock, |fd| {
+        write(fd, &[0; 4096])
     });
 }
 

@@ -5,8 +5,6 @@ mod common;
 
 use std::io::Write;
 use std::net::TcpListener;
-#[cfg(target_os = "linux")]
-use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Stdio;
@@ -407,89 +405,6 @@ fn select_on_idle_descriptors_uses_no_cpu_to_speak_of() {
         uses_no_cpu_to_speak_of(&what, idle_time(), millis(10), |end| {
             assert_eq!(set.select(end), Io::WouldBlock);
         });
-    }
-}
-
-/// The leaks of `tests/live_false_readiness.rs`, waited on.
-#[cfg(target_os = "linux")]
-mod leaks {
-    use super::*;
-    use common::set_option;
-
-    /// Two seconds on a descriptor whose readiness lies, by a call that would
-    /// block each time.
-    #[track_caller]
-    fn does_not_spin<T: std::fmt::Debug + PartialEq>(
-        what: &str,
-        fd: impl AsFd,
-        op: Retry,
-        mut call: impl FnMut(BorrowedFd<'_>) -> Io<T>,
-    ) {
-        let mut calls = 0;
-        uses_no_cpu_to_speak_of(what, Duration::from_secs(2), millis(20), |end| {
-            calls = 0;
-            let answer = until(&fd, end).retry(op, |fd| {
-                calls += 1;
-                call(fd)
-            });
-            assert_eq!(answer, Io::WouldBlock);
-        });
-        // Two at once, four while the rests grow to 16 ms, and then one each.
-        assert!(calls <= 2 + 4 + 2000 / 16 + 2, "{what}: {calls} calls");
-    }
-
-    #[test]
-    fn retry_on_a_datagram_socket_shut_down_for_reading_does_not_spin() {
-        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
-        set_nonblocking(&ours, true).unwrap();
-        ours.connect(ours.local_addr().unwrap()).unwrap();
-        rustix::net::shutdown(&ours, rustix::net::Shutdown::Read).unwrap();
-        does_not_spin("shut down", &ours, Retry::Recv, |fd| {
-            recv(fd, &mut [0; 8], NONE)
-        });
-    }
-
-    #[test]
-    fn retry_on_an_undrained_error_queue_does_not_spin() {
-        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
-        set_nonblocking(&ours, true).unwrap();
-        set_option(&ours, libc::IPPROTO_IP, libc::IP_RECVERR, 1);
-        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
-        ours.connect(nobody.local_addr().unwrap()).unwrap();
-        let _none_starts = common::STARTS.read();
-        drop(nobody);
-        send(&ours, b"?", SendFlags::empty()).ready().unwrap();
-        let receive = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], NONE);
-        // The refusal is an error once; what stays in the queue is not.
-        let refused = until(&ours, soon()).retry(Retry::Recv, receive);
-        assert_eq!(refused, Io::Err(Errno::CONNREFUSED));
-        does_not_spin("error queue", &ours, Retry::Recv, receive);
-    }
-
-    #[test]
-    fn retry_with_a_peek_offset_past_the_data_does_not_spin() {
-        let (ours, mut theirs) = unix_pair();
-        set_option(&ours, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 0);
-        theirs.write_all(b"all").unwrap();
-        let peek = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 8], RecvFlags::PEEK);
-        assert_eq!(until(&ours, soon()).retry(Retry::Recv, peek), Io::Ready(3));
-        does_not_spin("peek offset", &ours, Retry::Recv, peek);
-    }
-
-    #[test]
-    fn retry_on_a_one_page_pipe_takes_the_room_and_does_not_spin() {
-        let (_reader, writer) = pipe();
-        rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
-        let writer = NonBlocking::new(writer).unwrap();
-        assert_eq!(writer.write(&[0; 100]), Io::Ready(100));
-        // It polls as not writable, but the call is made first.
-        let some = |fd: BorrowedFd<'_>| write(fd, &[0; 100]);
-        assert_eq!(
-            until(&writer, soon()).retry(Retry::Write, some),
-            Io::Ready(100)
-        );
-        let all = |fd: BorrowedFd<'_>| write(fd, &[0; 4096]);
-        does_not_spin("one-page pipe", &writer, Retry::Write, all);
     }
 }
 

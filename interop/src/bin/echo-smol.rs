@@ -22,7 +22,7 @@ async fn serve(listener: Async<TcpListener>, tasks: &LocalExecutor<'_>) -> Resul
             Io::WouldBlock => listener.readable().await?,
             Io::Err(errno) => match Op::Accept.outcome(errno) {
                 Outcome::TryNext | Outcome::BackOff => {
-                    drop(Timer::after(Duration::from_millis(50)).await)
+                    Timer::after(Duration::from_millis(50)).await;
                 }
                 _ => return Err(errno.into()),
             },
