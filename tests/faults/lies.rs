@@ -257,3 +257,33 @@ fn select_shows_the_kernel_what_is_watched_and_nothing_else() {
     answered(&[libc::SYS_ppoll], kernel, body);
     assert_eq!(shown, [2, 3]);
 }
+
+/// Each of the waits is shorter than a rest.
+#[test]
+fn select_again_and_again_of_a_kernel_that_never_waits_does_not_spin() {
+    if !is_available() {
+        return;
+    }
+    for answer in [
+        Answer::Errno(libc::EINTR),
+        Answer::Errno(libc::ENOMEM),
+        Answer::Value(0),
+    ] {
+        let world = World::new();
+        let body = || {
+            let mut set: PollSet<_, (), Inline<1>> = PollSet::new();
+            set.register(&world.ours, Interest::READABLE, ()).unwrap();
+            let end = Deadline::after(TIME);
+            let mut waits = 0;
+            while !end.has_passed() {
+                assert!(!set.select(Duration::from_micros(1500)).is_ready());
+                waits += 1;
+            }
+            waits
+        };
+        let (waits, polls) = answered(&[libc::SYS_ppoll], |_| answer, body);
+        eprintln!("{answer:?}: {waits} waits, {polls} polls");
+        // At first what could be signals, 32 in a millisecond and then 12.
+        assert!(polls <= 13 * waits + 64, "{answer:?}: {waits}, {polls}");
+    }
+}
