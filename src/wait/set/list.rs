@@ -24,22 +24,20 @@ pub trait Storage: sealed::Lists {
 
 /// A vector as far as a set needs one.
 #[doc(hidden)]
-pub trait List<T>: Default {
+pub trait List: Default {
+    type Item;
+
     /// Appends; does nothing if there is no room.
-    fn push(&mut self, value: T);
-    fn pop(&mut self) -> Option<T>;
-    fn get(&self, index: usize) -> Option<&T>;
-    fn get_mut(&mut self, index: usize) -> Option<&mut T>;
+    fn push(&mut self, value: Self::Item);
+    fn pop(&mut self) -> Option<Self::Item>;
+    fn get(&self, index: usize) -> Option<&Self::Item>;
+    fn get_mut(&mut self, index: usize) -> Option<&mut Self::Item>;
     fn len(&self) -> usize;
-    fn iter<'a>(&'a self) -> impl Iterator<Item = &'a T>
-    where
-        T: 'a;
-    fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
-    where
-        T: 'a;
+    fn iter(&self) -> impl Iterator<Item = &Self::Item>;
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Self::Item>;
 
     /// Takes one out; the last takes its place.
-    fn swap_remove(&mut self, index: usize) -> Option<T> {
+    fn swap_remove(&mut self, index: usize) -> Option<Self::Item> {
         self.get(index)?;
         let last = self.pop()?;
         match self.get_mut(index) {
@@ -50,11 +48,11 @@ pub trait List<T>: Default {
 
     /// The first place of an equal one. Mostly there is none, and without an end to
     /// the loop the compiler looks at several at once.
-    fn find(&self, value: &T) -> Option<usize>
+    fn find(&self, value: &Self::Item) -> Option<usize>
     where
-        T: PartialEq,
+        Self::Item: PartialEq,
     {
-        let equal = |item: &&T| *item == value;
+        let equal = |item: &&Self::Item| *item == value;
         let count = self.iter().filter(equal).count();
         (count > 0).then(|| self.iter().position(|item| equal(&item)))?
     }
@@ -64,7 +62,7 @@ pub(super) mod sealed {
     /// What a set is made of. Of [`Growable`](super::Growable) too where that is no
     /// storage, so that it can be the default everywhere.
     pub trait Lists {
-        type List<T>: super::List<T>;
+        type List<T>: super::List<Item = T>;
         type Scratch: Default;
         /// How many fit.
         const CAPACITY: usize;
@@ -116,7 +114,9 @@ impl<T, const N: usize> Default for Array<T, N> {
     }
 }
 
-impl<T, const N: usize> List<T> for Array<T, N> {
+impl<T, const N: usize> List for Array<T, N> {
+    type Item = T;
+
     fn push(&mut self, value: T) {
         if let Some(place) = self.items.get_mut(self.length) {
             *place = Some(value);
@@ -146,17 +146,11 @@ impl<T, const N: usize> List<T> for Array<T, N> {
     }
 
     #[inline]
-    fn iter<'a>(&'a self) -> impl Iterator<Item = &'a T>
-    where
-        T: 'a,
-    {
+    fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.iter().take(self.length).flatten()
     }
 
-    fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
-    where
-        T: 'a,
-    {
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.items.iter_mut().take(self.length).flatten()
     }
 }
@@ -198,7 +192,9 @@ mod growable {
     use super::{BorrowedFd, Growable, List, PollFd, PollFlags, Storage, nobody, pollfd};
     use alloc::vec::Vec;
 
-    impl<T> List<T> for Vec<T> {
+    impl<T> List for Vec<T> {
+        type Item = T;
+
         fn push(&mut self, value: T) {
             self.push(value);
         }
@@ -223,17 +219,11 @@ mod growable {
         }
 
         #[inline]
-        fn iter<'a>(&'a self) -> impl Iterator<Item = &'a T>
-        where
-            T: 'a,
-        {
+        fn iter(&self) -> impl Iterator<Item = &T> {
             <[T]>::iter(self)
         }
 
-        fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
-        where
-            T: 'a,
-        {
+        fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
             <[T]>::iter_mut(self)
         }
     }
