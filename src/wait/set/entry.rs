@@ -232,7 +232,10 @@ impl<F: Descriptor> Watched<F> {
         let promised = to_call_for(take(&mut direction.handed_out)).intersects(asked);
         let answer = match told {
             Some(answer @ (Answer::Again | Answer::BackOff)) => answer,
-            _ if broken == Answer::Done => broken,
+            _ if broken == Answer::Done => {
+                direction.pace.done();
+                return again;
+            }
             // It may stay, and the caller goes on.
             None if promised => Answer::Doubtful,
             _ if promised => broken,

@@ -28,7 +28,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     ///   has no memory for the wait, that is the answer.
     ///
     /// A [`Duration`] begins now; [`Deadline::never()`] is for ever, and asks for no clock
-    /// where nothing rests.
+    /// where nothing rests and everything is watched.
     ///
     /// Each wait asks for all descriptors, and hands them out from after the last one that
     /// was handed out before: who takes but a few each time serves all in turn.
