@@ -662,6 +662,8 @@ fn set_on_an_error_that_stays_does_not_spin_and_hands_it_on() {
 #[cfg(target_os = "linux")]
 #[test]
 fn set_on_errors_that_pass_does_not_rest() {
+    use common::STARTS;
+    use std::net::UdpSocket;
     let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
     set_nonblocking(&ours, true).unwrap();
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -18,13 +18,13 @@ use common::{
     DEADLINE, alone, dead_descriptor, fill, idle, pipe, tcp_socket, thread_cpu_time,
     within_deadline,
 };
+#[cfg(target_os = "linux")]
+use wouldblock::Outcome;
 use wouldblock::{
     AddressFamily, Deadline, Errno, Inline, Interest, Io, NonBlocking, PollSet, Readiness,
     RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, finish_connect, recv, send,
     send_to, set_nonblocking, socket, until,
 };
-#[cfg(target_os = "linux")]
-use wouldblock::{Outcome, write};
 
 const NONE: RecvFlags = RecvFlags::empty();
 
