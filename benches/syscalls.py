@@ -54,7 +54,7 @@ def main():
     selector.register(one, selectors.EVENT_READ)
 
     def wait():
-        selector.select()
+        selector.select(10)
         one.recv(8)
 
     def try_first():
@@ -66,7 +66,7 @@ def main():
     later(other)
     task("read that must wait: wait, then read", wait)
     later(other)
-    task("read that must wait: try, wait, read", try_first)
+    task("read that must wait, for 10 s at most: try, wait, read", try_first)
 
     pairs = [socket.socketpair() for _ in range(64)]
     pairs[40][1].send(b"!")
@@ -80,6 +80,7 @@ def main():
 
     many = task("wait for one of 64, the first time", first)
     task("wait for one of 64, again", many.select)
+    task("wait for one of 64, and read it", lambda: many.select(10)[0][0].fileobj.recv(8))
 
 
 main()

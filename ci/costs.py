@@ -1,4 +1,5 @@
-"""What it costs: instructions, system calls, to depend on it, and a real program under load."""
+"""What it costs: instructions, system calls, time, to depend on it, and a real program under load."""
+import functools
 import os
 import re
 import shutil
@@ -12,21 +13,30 @@ INSTRUCTIONS = {name: Cargo("build --quiet --release --bin instructions", "bench
                 for name, flags in {"direct": "", "libc": "--cfg rustix_use_libc"}.items()}
 
 
-@check("[instructions [--quick] | syscalls [--list] | cost [RUNS] | proxy [GIB SECONDS ROUNDS]] [--write]",
+END_TO_END = ("rounds", "waits", "transfers", "transfers-processor")
+
+
+@check("[instructions [--quick] | syscalls [--list] | rounds, waits, transfers, transfers-processor [TURNS [ROW]] | "
+       "cost [RUNS] | proxy [GIB SECONDS ROUNDS]] [--write]",
        builds=INSTRUCTIONS.values(), packages="valgrind strace", faults=[
     Fault("the compiler cannot see through an answer", "src/mapping/io.rs", "match op.outcome(",
           "match core::hint::black_box(op).outcome(", "more instructions than by hand", ("instructions", "--quick"))])
 def bench(what="instructions", *arguments):
     """No call takes more instructions than the same by hand, nor more system calls than
-    elsewhere; what it costs to depend on the crate; examples/proxy.rs beside others.
+    elsewhere; time beside others; what it costs to depend on the crate; examples/proxy.rs.
 
     instructions: of every operation, on both of rustix's backends, by valgrind; --quick
     beside rustix by hand alone. syscalls: of common tasks, by strace, with --list their
-    names. cost: clean builds, crates and sizes against rustix alone. proxy: benches/proxy,
-    with wrk, haproxy, nginx, socat, redis and tokio. --write puts the tables into
-    docs/PERFORMANCE.md, where the named exceptions are explained.
+    names. Interleaved ratios of time: rounds, of ping-pong and of waiting for one of many;
+    waits, of a read under a deadline that is ready, waited for, or timed out; transfers, of
+    bytes a second, 1 KiB to 64 MiB, sent or copied by std's io::copy; transfers-processor, of
+    the same in processor time, which a busy machine disturbs less; ROW is a part of the
+    names of the rows to measure. cost: clean builds, crates and sizes against rustix
+    alone. proxy: benches/proxy, with wrk, haproxy, nginx, socat, redis and tokio. --write
+    puts the tables into docs/PERFORMANCE.md, where the named exceptions are explained.
     """
     kinds = {"instructions": instructions, "syscalls": syscalls, "cost": cost, "proxy": proxy}
+    kinds |= {name: functools.partial(end_to_end, name) for name in END_TO_END}
     if what not in kinds:
         fail(f"one of: {', '.join(kinds)}")
     kinds[what]("--write" in arguments, *(word for word in arguments if word != "--write"))
@@ -91,6 +101,28 @@ def syscalls(write, *arguments):
         fail("\n".join(worse))
     figure(f"{len(called)} tasks, none in more calls than elsewhere")
 
+
+def end_to_end(which, write, turns=31, row=""):
+    build = Cargo("build --quiet --release --features runtimes --bin end_to_end", cwd="benches", target="benches/direct")
+    build()
+    output = run(build.directory / "release/end_to_end", which, turns, row, echo=True, merged=False)
+    if write and not row:
+        write_section(PAGE, which, output)
+    head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in output.splitlines() if "|" in line)
+    behind = []
+    for name, *cells in rows:
+        # Median and quartiles; the first, which the others are divided by, is by hand, or by std.
+        ratios = {who: [float(n) for n in re.findall(r"[0-9.]+", cell)] for who, cell in zip(head[2:], cells[1:]) if cell}
+        ours = [ratios.pop(who) for who in list(ratios) if who in OURS_IN_TABLES]
+        # Beside all that copy through user space, if it is of bytes a second.
+        best = max([1, *(median for who, (median, _, _) in ratios.items() if who != "std's own types")])
+        behind += [f"{name}: {median:.2f}" + (f", the best {best:.2f}" if "transfers" in which else "")
+                   for median, low, high in ours if (high < 0.95 * best if "transfers" in which else low > 1.05)]
+    print("", "More than 5 % behind by its better quartile:", *behind or ["none"], sep="\n")
+    figure(f"{which}: {len(rows)} rows; more than 5 % behind {len(behind)} times")
+
+
+OURS_IN_TABLES = ("wouldblock", "wouldblock, poll", "wouldblock, PollSet", "`until`", "an entry of a set")
 
 MANIFEST = """
 [package]

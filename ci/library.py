@@ -79,7 +79,8 @@ def backends(*arguments):
 
 
 @check(builds=[Cargo(f"clippy --quiet --all-targets {features}") for features in CLIPPY]
-       + [Cargo("clippy --quiet --all-targets", cwd="interop", target="interop")], faults=[
+       + [Cargo("clippy --quiet --all-targets", cwd="interop", target="interop"),
+          Cargo("clippy --quiet --all-targets --features runtimes", cwd="benches", target="benches/lint")], faults=[
     Fault("a cast that can lose bits", "src/lib.rs", END,
           "\n/// Half.\n#[must_use]\npub fn half(n: u64) -> u32 {\n    (n / 2) as u32\n}\n",
           "cast_possible_truncation"),

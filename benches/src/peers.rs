@@ -180,12 +180,11 @@ pub mod nix_ {
     use super::*;
     use nix::errno::Errno;
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
-    use nix::poll::{PollFd, PollFlags, PollTimeout};
     use nix::sys::socket::{
         MsgFlags, SockFlag, SockaddrIn, SockaddrStorage, accept4, connect as nix_connect,
         recv as nix_recv, recvfrom, recvmsg, send as nix_send, sendmsg, sendto,
     };
-    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+    use std::os::fd::{AsRawFd, OwnedFd};
 
     #[inline(always)]
     fn answer(result: nix::Result<usize>) -> u64 {

@@ -853,7 +853,7 @@ fn measure(directory: &Path) -> Counts {
         let total: u64 = total.expect("a dump has a total").trim().parse().unwrap();
         // A poll set begins to look elsewhere each time, so there the mean counts.
         assert!(
-            total % ROUNDS == 0 || line.starts_with("PollSet"),
+            total.is_multiple_of(ROUNDS) || line.starts_with("PollSet"),
             "{line}: not every round took the same: {total}"
         );
         let [name, path, contender] = line.split('\t').collect::<Vec<_>>()[..] else {

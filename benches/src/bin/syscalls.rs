@@ -12,16 +12,21 @@ use std::time::Duration;
 
 use mio::{Events, Interest as MioInterest, Poll, Token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wouldblock::{Deadline, Growable, Interest, Io, PollSet, RecvFlags, Retry, SendFlags};
+use wouldblock::{Deadline, Growable, Interest, Io, PollSet, RecvFlags, SendFlags, until};
 
 const MODE: &str = "make a descriptor non-blocking";
 const ACCEPT: &str = "accept a connection ready for use";
 const READ: &str = "read when data is there";
 const WAIT: &str = "read that must wait: wait, then read";
-const TRY: &str = "read that must wait: try, wait, read";
+const TRY: &str = "read that must wait, for 10 s at most: try, wait, read";
+const OUT: &str = "read that times out";
 const WRITE: &str = "write that fits";
 const FIRST: &str = "wait for one of 64, the first time";
 const AGAIN: &str = "wait for one of 64, again";
+const ENTRY: &str = "wait for one of 64, and read it";
+
+const LONG: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(20);
 
 fn mark(text: &str) {
     // SAFETY: the text is valid for its length; the descriptor never is.
@@ -99,17 +104,19 @@ fn ours() {
         );
     });
     waiting(WAIT, who, true, |socket| {
-        let wait = wouldblock::until(&*socket, Deadline::never()).ready(Interest::READABLE);
+        let wait = until(&*socket, None).ready(Interest::READABLE);
         assert!(wait.is_ready());
         let answer = wouldblock::recv(&*socket, &mut [0; 8], RecvFlags::empty());
         assert_eq!(answer, Io::Ready(1));
     });
     waiting(TRY, who, true, |socket| {
-        let never = Deadline::never();
-        let answer = wouldblock::until(&*socket, never).retry(Retry::Recv, |fd| {
-            wouldblock::recv(fd, &mut [0; 8], RecvFlags::empty())
-        });
+        let answer = until(&*socket, LONG).recv(&mut [0; 8], RecvFlags::empty());
         assert_eq!(answer, Io::Ready(1));
+    });
+    let (quiet, _peer) = pair(true);
+    task(OUT, who, || {
+        let answer = until(&quiet, SHORT).recv(&mut [0; 8], RecvFlags::empty());
+        assert_eq!(answer, Io::WouldBlock);
     });
     let (sockets, _peers) = many();
     let mut set = PollSet::<_, _, Growable>::new();
@@ -121,6 +128,13 @@ fn ours() {
     });
     task(AGAIN, who, || {
         assert_eq!(set.select(Deadline::never()), Io::Ready(1))
+    });
+    task(ENTRY, who, || {
+        assert_eq!(set.select(LONG), Io::Ready(1));
+        let (key, _) = set.next_ready().unwrap();
+        let (mut entry, _) = set.get_mut(key).unwrap();
+        let answer = entry.recv(&mut [0; 8], RecvFlags::empty());
+        assert_eq!(answer, Io::Ready(1));
     });
 }
 
@@ -138,9 +152,60 @@ fn std_() {
     (&other).write_all(b"!").unwrap();
     task(READ, who, || assert_eq!(one.read(&mut [0; 8]).unwrap(), 1));
     task(WRITE, who, || assert_eq!(one.write(b"!").unwrap(), 1));
-    waiting(WAIT, "std, blocking", false, |socket| {
+    let who = "std, blocking";
+    waiting(WAIT, who, false, |socket| {
         assert_eq!(socket.read(&mut [0; 8]).unwrap(), 1);
     });
+    waiting(TRY, who, false, |socket| {
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        assert_eq!(socket.read(&mut [0; 8]).unwrap(), 1);
+    });
+    let (mut quiet, _peer) = pair(false);
+    task(OUT, who, || {
+        quiet.set_read_timeout(Some(SHORT)).unwrap();
+        assert!(quiet.read(&mut [0; 8]).is_err());
+    });
+}
+
+/// By hand: who is told that nothing was ready does not try once more.
+fn rustix_() {
+    let who = "rustix";
+    let read = |socket: &UnixStream, time: Duration| {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let recv = || rustix::net::recv(socket, &mut [0; 8][..], rustix::net::RecvFlags::empty());
+        let mut fds = [PollFd::new(socket, PollFlags::IN)];
+        let time = Timespec::try_from(time).unwrap();
+        recv().is_ok() || poll(&mut fds, Some(&time)).unwrap() > 0 && recv().is_ok()
+    };
+    waiting(TRY, who, true, |socket| assert!(read(socket, LONG)));
+    let (quiet, _peer) = pair(true);
+    task(OUT, who, || assert!(!read(&quiet, SHORT)));
+}
+
+fn polling_() {
+    let who = "polling";
+    let mut events = polling::Events::new();
+    let mut read = |poller: &polling::Poller, socket: &UnixStream, time: Duration| {
+        let recv = || (&*socket).read(&mut [0; 8]).is_ok();
+        recv() || {
+            let readable = polling::Event::readable(0);
+            poller.modify(socket, readable).unwrap();
+            poller.wait(&mut events, Some(time)).unwrap() > 0 && recv()
+        }
+    };
+    for (how, time) in [(TRY, LONG), (OUT, SHORT)] {
+        let (socket, peer) = pair(true);
+        let poller = polling::Poller::new().unwrap();
+        // SAFETY: the poller is dropped before the socket.
+        unsafe { poller.add(&socket, polling::Event::none(0)).unwrap() };
+        let _open = peer.try_clone();
+        if how == TRY {
+            later(peer);
+        }
+        task(how, who, || {
+            assert_eq!(read(&poller, &socket, time), how == TRY)
+        });
+    }
 }
 
 fn socket2_() {
@@ -188,10 +253,23 @@ fn mio_() {
             if how == TRY {
                 assert!(socket.read(&mut [0; 8]).is_err());
             }
-            poll.poll(&mut events, None).unwrap();
+            poll.poll(&mut events, Some(LONG)).unwrap();
             assert_eq!(socket.read(&mut [0; 8]).unwrap(), 1);
         });
     }
+
+    let (quiet, _peer) = pair(true);
+    let mut quiet = mio::net::UnixStream::from_std(quiet);
+    let mut alone = Poll::new().unwrap();
+    let registry = alone.registry();
+    registry
+        .register(&mut quiet, Token(0), MioInterest::READABLE)
+        .unwrap();
+    task(OUT, who, || {
+        assert!(quiet.read(&mut [0; 8]).is_err());
+        alone.poll(&mut events, Some(SHORT)).unwrap();
+        assert!(events.is_empty());
+    });
 
     let (sockets, _peers) = many();
     let mut sockets: Vec<_> = sockets
@@ -203,6 +281,11 @@ fn mio_() {
     (&_peers[40]).write_all(b"!").unwrap();
     task(AGAIN, who, || poll.poll(&mut events, None).unwrap());
     assert!(!events.is_empty());
+    (&_peers[40]).write_all(b"!").unwrap();
+    task(ENTRY, who, || {
+        poll.poll(&mut events, Some(LONG)).unwrap();
+        assert!(sockets[40].read(&mut [0; 8]).is_ok());
+    });
 }
 
 fn task_first_mio(who: &str, sockets: &mut [mio::net::UnixStream], events: &mut Events) -> Poll {
@@ -224,7 +307,7 @@ fn task_first_mio(who: &str, sockets: &mut [mio::net::UnixStream], events: &mut 
 fn tokio_() {
     let who = "tokio";
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
+        .enable_all()
         .build()
         .unwrap();
     let _inside = runtime.enter();
@@ -245,6 +328,10 @@ fn tokio_() {
     (&other).write_all(b"!").unwrap();
     task(READ, who, || {
         assert_eq!(runtime.block_on(one.read(&mut buf)).unwrap(), 1);
+    });
+    task(OUT, who, || {
+        let read = async { tokio::time::timeout(SHORT, one.read(&mut buf)).await };
+        assert!(runtime.block_on(read).is_err());
     });
     task(WRITE, who, || {
         assert_eq!(runtime.block_on(one.write(b"!")).unwrap(), 1);
@@ -279,6 +366,13 @@ fn tokio_() {
     assert!(watched[40].try_read(&mut buf).is_err());
     (&peers[40]).write_all(b"!").unwrap();
     task(AGAIN, who, || wait(&watched));
+    assert_eq!(watched[40].try_read(&mut buf).unwrap(), 1);
+    assert!(watched[40].try_read(&mut buf).is_err());
+    (&peers[40]).write_all(b"!").unwrap();
+    task(ENTRY, who, || {
+        wait(&watched);
+        assert_eq!(watched[40].try_read(&mut buf).unwrap(), 1);
+    });
 }
 
 /// Only gives the closure its type.
@@ -287,9 +381,13 @@ fn ready_once<T, F: FnMut(&T) -> bool>(ready: F) -> F {
 }
 
 fn main() {
+    // rustix looks for the clock of the vDSO, once in a process.
+    black_box(Deadline::after(LONG));
     ours();
     std_();
     socket2_();
     mio_();
+    polling_();
     tokio_();
+    rustix_();
 }

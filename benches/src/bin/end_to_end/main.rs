@@ -1,59 +1,56 @@
-//! End to end, as ratios: what one round takes in each library, divided by what
-//! the same round takes with libc by hand. The contenders take turns (A B C A B
-//! C …), so that a busy machine meets all alike; the ratio is taken within a turn.
-//! Prints the medians and quartiles in Markdown, and the load.
+//! End to end, as ratios: what each library takes, beside the first contender in the
+//! same turn. The contenders take turns (A B C, B C A, …), so that a busy machine meets
+//! all alike; the ratio is taken within a turn. Prints a table in Markdown, of medians
+//! with quartiles, and the load.
 //!
-//!     cargo run --release --features runtimes --bin end_to_end [TURNS]
+//!     cargo run --release --features runtimes --bin end_to_end WHICH [TURNS [ROW]]
+//!
+//! WHICH is rounds, waits, transfers or transfers-processor, and ROW a part of the names
+//! of the rows to measure.
+
+mod transfers;
+mod waits;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use mio::{Events, Interest as MioInterest, Poll, Token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wouldblock::{Growable, Interest, Io, PollSet, RecvFlags, SendFlags};
+use wouldblock::{Deadline, Growable, Interest, Io, PollSet, RecvFlags, SendFlags};
 
 const PINGS: usize = 500;
-const BULK: usize = 16 << 20;
-const CHUNK: usize = 64 << 10;
 const WAITS: usize = 200;
 
-type Sample = Box<dyn FnMut()>;
+/// What one turn of a contender took, in seconds: once or many times.
+type Sample = Box<dyn FnMut() -> Vec<f64>>;
+type Contender = (&'static str, Sample);
 
 fn main() {
-    let turns = std::env::args().nth(1).map_or(31, |n| n.parse().unwrap());
+    let mut arguments = std::env::args().skip(1);
+    let which = arguments.next().unwrap_or_default();
+    let turns = arguments.next().map_or(31, |n| n.parse().unwrap());
     let limit = libc::rlimit {
         rlim_cur: 16384,
         rlim_max: 16384,
     };
     // SAFETY: the structure is valid. Failing leaves the limit as it is.
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
-    println!("| scenario | contender | median ratio | quartiles | median of one round |");
-    println!("|---|---|---:|---:|---:|");
-    let wall = libc::CLOCK_MONOTONIC;
-    let processor = libc::CLOCK_THREAD_CPUTIME_ID;
-    compare(
-        "ping-pong, socketpair",
-        wall,
-        turns,
-        PINGS,
-        ping_pong(socketpair),
-    );
-    compare(
-        "ping-pong, loopback TCP",
-        wall,
-        turns,
-        PINGS,
-        ping_pong(loopback),
-    );
-    compare("16 MiB through a socketpair", wall, turns, 1, bulk());
-    for n in [1, 64, 1024] {
-        let scenario = format!("wait for one of {n}, read it (processor time)");
-        compare(&scenario, processor, turns, WAITS, poll_loop(n));
+    match &which[..] {
+        "rounds" => rounds(turns),
+        "waits" => waits::compare_all(turns),
+        "transfers" => transfers::compare_all(turns, libc::CLOCK_MONOTONIC),
+        // Of all threads, which a busy machine disturbs less.
+        "transfers-processor" => transfers::compare_all(turns, libc::CLOCK_PROCESS_CPUTIME_ID),
+        _ => panic!("one of: rounds, waits, transfers, transfers-processor"),
     }
     let load = std::fs::read_to_string("/proc/loadavg").unwrap();
-    println!("\n{turns} turns; load average at the end: {}", &load[..14]);
+    let load: Vec<_> = load.split(' ').take(3).collect();
+    println!(
+        "\n{turns} turns; load average at the end: {}",
+        load.join(" ")
+    );
 }
 
 /// Seconds on a clock: of the day for what needs two threads, and of the thread's
@@ -68,41 +65,120 @@ fn now(clock: libc::clockid_t) -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
+/// The heading of a table whose first contender is what the others are divided by.
+fn heading(what: &str, columns: &[&str]) {
+    println!("| {what} | {} |", columns.join(" | "));
+    println!("|---|{}", "---:|".repeat(columns.len()));
+}
+
+/// A row for each quantile of what a turn took: of the first contender in its unit, and
+/// of the others the ratio to it. With `bytes`, both are of bytes in a second.
 fn compare(
-    scenario: &str,
-    clock: libc::clockid_t,
+    row: &str,
+    columns: &[&str],
+    quantiles: &[(&str, f64)],
     turns: usize,
-    rounds: usize,
-    mut contenders: Vec<(&str, Sample)>,
+    bytes: Option<usize>,
+    contenders: impl Fn() -> Vec<Contender>,
 ) {
-    for (_, sample) in &mut contenders {
-        sample();
+    if std::env::args()
+        .nth(3)
+        .is_some_and(|part| !row.contains(&part))
+    {
+        return;
     }
-    let mut times = vec![Vec::new(); contenders.len()];
+    let names: Vec<_> = contenders().iter().map(|(name, _)| *name).collect();
+    let mut taken = vec![Vec::new(); names.len()];
     for turn in 0..turns {
-        // Another one begins each time, since the first finds other caches.
+        // Anew, since the threads of one may stand well or badly on the processors for as
+        // long as they live. Another one begins each time, since the first finds other
+        // caches.
+        let mut contenders = contenders();
         for i in 0..contenders.len() {
             let i = (i + turn) % contenders.len();
-            let start = now(clock);
             contenders[i].1();
-            times[i].push((now(clock) - start) / rounds as f64);
+            let mut times = contenders[i].1();
+            times.sort_by(f64::total_cmp);
+            let at = |&(_, at): &(_, f64)| times[((times.len() - 1) as f64 * at).round() as usize];
+            taken[i].push(quantiles.iter().map(at).collect::<Vec<_>>());
         }
     }
-    for ((name, _), of) in contenders.iter().zip(&times) {
-        let ratios = of.iter().zip(&times[0]).map(|(a, b)| a / b).collect();
-        let [low, median, high] = quartiles(ratios);
-        let [_, typical, _] = quartiles(of.clone());
-        println!(
-            "| {scenario} | {name} | {median:.2} | {low:.2}–{high:.2} | {:.1} µs |",
-            typical * 1e6
-        );
+    for (i, (name, _)) in quantiles.iter().enumerate() {
+        print!("| {row}{name} |");
+        for column in columns {
+            let Some(of) = names.iter().position(|name| name == column) else {
+                print!(" |");
+                continue;
+            };
+            if of == 0 {
+                let [_, median, _] = quartiles(taken[0].iter().map(|times| times[i]));
+                match bytes {
+                    Some(bytes) => print!(" {:.0} MiB/s |", bytes as f64 / median / f64::exp2(20.)),
+                    None => print!(" {:.2} µs |", median * 1e6),
+                }
+                continue;
+            }
+            let turns = taken[of].iter().zip(&taken[0]);
+            let [low, median, high] = quartiles(turns.map(|(time, first)| match bytes {
+                Some(_) => first[i] / time[i],
+                None => time[i] / first[i],
+            }));
+            print!(" {median:.2} ({low:.2}–{high:.2}) |");
+        }
+        println!();
     }
 }
 
-fn quartiles(mut of: Vec<f64>) -> [f64; 3] {
+fn quartiles(of: impl Iterator<Item = f64>) -> [f64; 3] {
+    let mut of: Vec<_> = of.collect();
     of.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| of[(of.len() - 1) * quarter / 4])
 }
+
+/// A contender that is timed from outside, over so many rounds.
+fn timed(
+    clock: libc::clockid_t,
+    rounds: usize,
+    (name, mut work): (&'static str, Box<dyn FnMut()>),
+) -> Contender {
+    let sample = move || {
+        let start = now(clock);
+        work();
+        vec![(now(clock) - start) / rounds as f64]
+    };
+    (name, Box::new(sample))
+}
+
+fn rounds(turns: usize) {
+    let columns = [
+        "libc by hand",
+        "wouldblock, poll",
+        "wouldblock, PollSet",
+        "std, blocking",
+        "mio",
+        "polling",
+        "tokio",
+    ];
+    heading("round", &columns);
+    let compare = |row: &str, clock, rounds, contenders: &dyn Fn() -> Vec<Round>| {
+        let timed = |contender| timed(clock, rounds, contender);
+        let contenders = || contenders().into_iter().map(timed).collect();
+        compare(row, &columns, &[("", 0.5)], turns, None, contenders);
+    };
+    let wall = libc::CLOCK_MONOTONIC;
+    compare("ping-pong, socketpair", wall, PINGS, &|| {
+        ping_pong(socketpair)
+    });
+    compare("ping-pong, loopback TCP", wall, PINGS, &|| {
+        ping_pong(loopback)
+    });
+    for n in [1, 64, 1024] {
+        let row = format!("wait for one of {n}, read it (processor time)");
+        compare(&row, libc::CLOCK_THREAD_CPUTIME_ID, WAITS, &|| poll_loop(n));
+    }
+}
+
+type Round = (&'static str, Box<dyn FnMut()>);
 
 // ---- the other side, the same for all: a thread with blocking calls ----
 
@@ -133,17 +209,6 @@ fn loopback() -> (OwnedFd, OwnedFd) {
     (one.into(), other.into())
 }
 
-/// A socket whose other end a thread reads and throws away.
-fn sink(nonblocking: bool) -> OwnedFd {
-    let (ours, theirs) = socketpair();
-    std::thread::spawn(move || {
-        let mut buf = vec![0; CHUNK];
-        while let Ok(1..) = rustix::io::read(&theirs, &mut buf[..]) {}
-    });
-    wouldblock::set_nonblocking(&ours, nonblocking).unwrap();
-    ours
-}
-
 // ---- libc by hand ----
 
 fn libc_recv(fd: i32, buf: &mut [u8]) -> isize {
@@ -172,7 +237,7 @@ fn entry(fd: i32, events: i16) -> libc::pollfd {
 
 // ---- scenarios ----
 
-fn ping_pong(pair: fn() -> (OwnedFd, OwnedFd)) -> Vec<(&'static str, Sample)> {
+fn ping_pong(pair: fn() -> (OwnedFd, OwnedFd)) -> Vec<Round> {
     let by_libc = echo(pair, true);
     let by_ours = echo(pair, true);
     let mut by_std = UnixStream::from(echo(pair, false));
@@ -211,7 +276,7 @@ fn ping_pong(pair: fn() -> (OwnedFd, OwnedFd)) -> Vec<(&'static str, Sample)> {
             }),
         ),
         (
-            "wouldblock",
+            "wouldblock, poll",
             Box::new(move || {
                 for _ in 0..PINGS {
                     assert_eq!(
@@ -276,88 +341,9 @@ fn ping_pong(pair: fn() -> (OwnedFd, OwnedFd)) -> Vec<(&'static str, Sample)> {
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
-        .enable_io()
+        .enable_all()
         .build()
         .unwrap()
-}
-
-fn bulk() -> Vec<(&'static str, Sample)> {
-    let by_libc = sink(true);
-    let by_ours = sink(true);
-    let mut by_std = UnixStream::from(sink(false));
-    let mut by_mio = mio::net::UnixStream::from_std(sink(true).into());
-    let mut poll = Poll::new().unwrap();
-    let mut events = Events::with_capacity(8);
-    poll.registry()
-        .register(&mut by_mio, Token(0), MioInterest::WRITABLE)
-        .unwrap();
-    let runtime = runtime();
-    let mut by_tokio = {
-        let _inside = runtime.enter();
-        tokio::net::UnixStream::from_std(sink(true).into()).unwrap()
-    };
-    static DATA: [u8; CHUNK] = [7; CHUNK];
-    vec![
-        (
-            "libc by hand",
-            Box::new(move || {
-                let fd = by_libc.as_raw_fd();
-                let mut left = BULK;
-                while left > 0 {
-                    match libc_send(fd, &DATA[..left.min(CHUNK)]) {
-                        -1 => libc_poll(&mut [entry(fd, libc::POLLOUT)]),
-                        n => left -= n as usize,
-                    }
-                }
-            }),
-        ),
-        (
-            "wouldblock",
-            Box::new(move || {
-                let mut left = BULK;
-                while left > 0 {
-                    match wouldblock::send(&by_ours, &DATA[..left.min(CHUNK)], SendFlags::empty()) {
-                        Io::Ready(n) => left -= n,
-                        Io::WouldBlock => {
-                            let mut fds = [Interest::WRITABLE.on(&by_ours)];
-                            assert_eq!(wouldblock::poll(&mut fds, None), Io::Ready(1));
-                        }
-                        Io::Err(errno) => panic!("{errno}"),
-                    }
-                }
-            }),
-        ),
-        (
-            "std, blocking",
-            Box::new(move || {
-                for _ in 0..BULK / CHUNK {
-                    by_std.write_all(&DATA).unwrap();
-                }
-            }),
-        ),
-        (
-            "mio",
-            Box::new(move || {
-                let mut left = BULK;
-                while left > 0 {
-                    match by_mio.write(&DATA[..left.min(CHUNK)]) {
-                        Ok(n) => left -= n,
-                        Err(_) => poll.poll(&mut events, None).unwrap(),
-                    }
-                }
-            }),
-        ),
-        (
-            "tokio",
-            Box::new(move || {
-                runtime.block_on(async {
-                    for _ in 0..BULK / CHUNK {
-                        by_tokio.write_all(&DATA).await.unwrap();
-                    }
-                });
-            }),
-        ),
-    ]
 }
 
 fn many(n: usize) -> (Vec<UnixStream>, Vec<UnixStream>) {
@@ -374,7 +360,7 @@ fn chosen(i: usize, n: usize) -> usize {
     i * 7919 % n
 }
 
-fn poll_loop(n: usize) -> Vec<(&'static str, Sample)> {
+fn poll_loop(n: usize) -> Vec<Round> {
     let (for_libc, libc_peers) = many(n);
     let mut entries: Vec<_> = for_libc
         .iter()
@@ -386,10 +372,10 @@ fn poll_loop(n: usize) -> Vec<(&'static str, Sample)> {
         set.register(socket, Interest::READABLE, i).unwrap();
     }
     let (for_poll, poll_peers) = many(n);
-    let for_poll: &'static [UnixStream] = for_poll.leak();
     let mut fds: Vec<_> = for_poll
         .iter()
-        .map(|socket| Interest::READABLE.on(socket))
+        // SAFETY: the socket lives as long as the entry, in the same closure.
+        .map(|socket| Interest::READABLE.on(unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }))
         .collect();
     let (for_mio, mio_peers) = many(n);
     let mut for_mio: Vec<_> = for_mio
