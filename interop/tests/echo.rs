@@ -26,9 +26,13 @@ impl Server {
     }
 
     /// One that soon has no descriptor left.
-    fn start_short_of_descriptors(program: &str) -> Self {
-        let script = "ulimit -n 32 && exec \"$0\"";
-        Self::run(Command::new("sh").args(["-c", script, program]))
+    fn start_short_of_descriptors(program: &str, arguments: &[&str]) -> Self {
+        let script = "ulimit -n 32 && exec \"$0\" \"$@\"";
+        Self::run(
+            Command::new("sh")
+                .args(["-c", script, program])
+                .args(arguments),
+        )
     }
 
     fn run(command: &mut Command) -> Self {
@@ -140,13 +144,19 @@ fn many(server: &Server) {
 }
 
 fn conversations(program: &str) {
-    let server = Server::start(program);
-    half_close(&server);
-    many(&server);
+    holds_all(
+        &Server::start(program),
+        &Server::start_short_of_descriptors(program, &[]),
+    );
+}
+
+fn holds_all(server: &Server, short: &Server) {
+    half_close(server);
+    many(server);
     server.assert_idle();
-    back_pressure(&server);
-    half_close(&server);
-    short_of_descriptors(&Server::start_short_of_descriptors(program));
+    back_pressure(server);
+    half_close(server);
+    short_of_descriptors(short);
 }
 
 /// Who finds no descriptor stays in the queue, at no cost, until there is one.
@@ -202,4 +212,38 @@ fn echo_on_calloop_holds_every_conversation() {
 #[test]
 fn echo_on_smol_holds_every_conversation() {
     conversations(env!("CARGO_BIN_EXE_echo-smol"));
+}
+
+#[test]
+fn proxy_on_mio_of_an_echo_holds_every_conversation() {
+    let program = env!("CARGO_BIN_EXE_proxy-mio");
+    let echo = Server::start(env!("CARGO_BIN_EXE_echo-mio"));
+    let arguments = ["127.0.0.1:0", &echo.address.to_string()];
+    holds_all(
+        &Server::run(Command::new(program).args(arguments)),
+        &Server::start_short_of_descriptors(program, &arguments),
+    );
+}
+
+#[test]
+fn proxy_on_mio_of_a_target_that_refuses_or_resets_resets_its_client() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = listener.local_addr().unwrap().to_string();
+    let program = env!("CARGO_BIN_EXE_proxy-mio");
+    let proxy = Server::run(Command::new(program).args(["127.0.0.1:0", &target]));
+    let is_reset = |answer: std::io::Result<usize>| {
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    };
+    let mut client = proxy.connect();
+    client.write_all(b"lost").unwrap();
+    let (server, _) = listener.accept().unwrap();
+    server.peek(&mut [0]).unwrap();
+    // With something unread in it: that is a reset.
+    drop(server);
+    is_reset(client.read(&mut [0]));
+    drop(listener);
+    // It may come before connect has returned, which then tells of it.
+    is_reset(TcpStream::connect(proxy.address).and_then(|mut client| client.read(&mut [0])));
+    proxy.assert_idle();
 }
