@@ -20,6 +20,7 @@ use rustix::net::{
 };
 use rustix::{event, fs, io, net};
 
+use crate::ours::Late;
 use crate::{To, WOULD_BLOCK, failed, ready};
 
 const ZERO: Timespec = Timespec {
@@ -226,6 +227,24 @@ pub mod fair {
     #[inline(never)]
     pub fn recv(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
         retry!(net::recv(fd, &mut *buf, RecvFlags::empty()), (_, n) => ready(n))
+    }
+
+    /// With a wait, for as long as it takes.
+    #[inline(never)]
+    pub fn recv_late(fd: &&Late, buf: &mut [u8]) -> u64 {
+        loop {
+            match net::recv(fd, &mut *buf, RecvFlags::empty()) {
+                Ok((_, n)) => return ready(n),
+                Err(Errno::AGAIN) => {}
+                Err(Errno::INTR) => continue,
+                Err(errno) => return failed(errno.raw_os_error()),
+            }
+            let mut fds = [PollFd::new(fd, PollFlags::IN)];
+            match event::poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return failed(errno.raw_os_error()),
+            }
+        }
     }
 
     #[inline(never)]

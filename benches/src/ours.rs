@@ -1,13 +1,13 @@
 //! The rounds of this crate.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{SocketAddrAny, SocketAddrUnix, SocketAddrV4};
 use wouldblock::{Deadline, Growable, Interest, Io, Key, PollSet, RecvFlags, SendFlags};
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::{To, WOULD_BLOCK, failed, ready};
 
@@ -31,6 +31,48 @@ pub fn until_recv(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
     // The clock of rustix does not work in valgrind.
     let until = wouldblock::until(fd, Deadline::never());
     answer!(until.recv(buf, RecvFlags::empty()), n => ready(n))
+}
+
+/// One that is not ready when it is first asked for: another descriptor is.
+pub struct Late {
+    pub empty: OwnedFd,
+    pub full: OwnedFd,
+    pub is_asked: Cell<bool>,
+}
+
+impl AsFd for Late {
+    #[inline]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self.is_asked.replace(true) {
+            false => self.empty.as_fd(),
+            true => self.full.as_fd(),
+        }
+    }
+}
+
+#[inline(never)]
+pub fn until_recv_late(fd: &&Late, buf: &mut [u8]) -> u64 {
+    let until = wouldblock::until(*fd, Deadline::never());
+    answer!(until.recv(buf, RecvFlags::empty()), n => ready(n))
+}
+
+#[inline(never)]
+pub fn entry_recv_late((set, key): &(RefCell<PollSet<&Late, usize>>, Key), buf: &mut [u8]) -> u64 {
+    let mut set = set.borrow_mut();
+    loop {
+        let Some((mut at, _)) = set.get_mut(*key) else {
+            return WOULD_BLOCK;
+        };
+        match at.recv(buf, RecvFlags::empty()) {
+            Io::Ready(n) => return ready(n),
+            Io::WouldBlock => {}
+            Io::Err(errno) => return failed(errno.raw_os_error()),
+        }
+        if let Io::Err(errno) = set.select(Deadline::never()) {
+            return failed(errno.raw_os_error());
+        }
+        let _ = std::hint::black_box(set.next_ready());
+    }
 }
 
 /// A registered descriptor.

@@ -9,7 +9,7 @@
 //! prints a table in Markdown and fails if a round of this crate takes more than
 //! the same round of `fair`. The kernel's instructions are not in the numbers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketType};
 use wouldblock::{Growable, Interest, PollSet};
 use wouldblock_benches::baselines::{bare, fair, nothing};
+use wouldblock_benches::ours::Late;
 #[cfg(feature = "peers")]
 use wouldblock_benches::peers::{libc_, mio_, nix_, socket2_, std_};
 use wouldblock_benches::{WOULD_BLOCK, failed, ours, ready};
@@ -65,6 +66,8 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     ("until, recv", "ready", 8),
     // The key is looked up, and the answer remembered.
     ("entry, recv", "ready", 56),
+    // Beside a sleep: a step for each descriptor, and the hand-out.
+    ("entry, recv", "waits once", 320),
     // The test for a cut timeout stays, though there was none.
     ("poll for ever", "ready", 1),
     // For each descriptor its interest is loaded, which may change, and whether it
@@ -87,6 +90,10 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     // What was refused is put back: one call more.
     ("set_nonblocking", "error", 7),
     ("entry, recv", "ready", 48),
+    // Beside a sleep: the clock, twice, and the decision when to call again; a step for
+    // each descriptor, and the hand-out.
+    ("until, recv", "waits once", 340),
+    ("entry, recv", "waits once", 320),
     ("PollSet", "ready, 1 of them", 24),
     ("PollSet", "the first of 1 ready", 24),
     ("PollSet", "the first of 64 ready", 5 * 64),
@@ -290,6 +297,31 @@ fn streams() {
     with_memory("entry, recv")
         .run(OURS, (RefCell::new(set), key), ours::entry_recv)
         .run(FAIR, view::<OwnedFd>(&socket), fair::recv);
+    let late = Late {
+        empty: view(&full),
+        full: view(&socket),
+        is_asked: Cell::new(false),
+    };
+    let fill_later = || {
+        fill();
+        late.is_asked.set(false);
+    };
+    let late_with_memory = |name| Case {
+        path: "waits once",
+        before: &fill_later,
+        ..with_memory(name)
+    };
+    let mut set = PollSet::new();
+    let key = set.register(&late, Interest::READABLE, 0).unwrap();
+    // A wait for one descriptor reads the clock, and rustix's own way to it dies in valgrind.
+    if cfg!(rustix_use_libc) {
+        late_with_memory("until, recv")
+            .run(OURS, &late, ours::until_recv_late)
+            .run(FAIR, &late, fair::recv_late);
+    }
+    late_with_memory("entry, recv")
+        .run(OURS, (RefCell::new(set), key), ours::entry_recv_late)
+        .run(FAIR, &late, fair::recv_late);
     recv!(case("recv", "end of file", 0), &gone);
     recv!(
         case("recv", "error", failed(Errno::NOTSOCK.raw_os_error())),
