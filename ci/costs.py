@@ -17,7 +17,7 @@ END_TO_END = ("rounds", "waits", "transfers", "transfers-processor")
 
 
 @check("[instructions [--quick] | syscalls [--list] | rounds, waits, transfers, transfers-processor [TURNS [ROW]] | "
-       "cost [RUNS] | proxy [GIB SECONDS ROUNDS]] [--write]",
+       "cost [RUNS] | proxy [GIB SECONDS ROUNDS [PART...]]] [--write]",
        builds=INSTRUCTIONS.values(), packages="valgrind strace", faults=[
     Fault("the compiler cannot see through an answer", "src/mapping/io.rs", "match op.outcome(",
           "match core::hint::black_box(op).outcome(", "more instructions than by hand", ("instructions", "--quick"))])
@@ -32,8 +32,9 @@ def bench(what="instructions", *arguments):
     bytes a second, 1 KiB to 64 MiB, sent or copied by std's io::copy; transfers-processor, of
     the same in processor time, which a busy machine disturbs less; ROW is a part of the
     names of the rows to measure. cost: clean builds, crates and sizes against rustix
-    alone. proxy: benches/proxy, with wrk, haproxy, nginx, socat, redis and tokio. --write
-    puts the tables into docs/PERFORMANCE.md, where the named exceptions are explained.
+    alone. proxy: benches/proxy, with wrk, haproxy, nginx, socat, redis, tokio and the proxy
+    on mio of interop; its parts are named there. --write puts the tables into
+    docs/PERFORMANCE.md, where the named exceptions are explained.
     """
     kinds = {"instructions": instructions, "syscalls": syscalls, "cost": cost, "proxy": proxy}
     kinds |= {name: functools.partial(end_to_end, name) for name in END_TO_END}
@@ -263,9 +264,11 @@ def cost(write, runs=5):
     figure(f"a clean build takes {rows[0][3]} more of a processor, {rows[4][3]} crates more")
 
 
-def proxy(write, gib=8, seconds=5, rounds=5):
+def proxy(write, gib=8, seconds=5, rounds=5, *parts):
     packages("nginx-light", "libnginx-mod-stream", "redis-server", "redis-tools", "wrk", "curl", "haproxy", "socat")
-    output = run("benches/proxy", gib, seconds, rounds, echo=True, CARGO_TARGET_DIR=TARGET)
-    rates = re.search(r"^\| requests/s, 50 connections \|(.*)\|$", output, re.M)[1].split("|")
-    figure(f"requests/s with 50 connections: {rates[0].strip()}; tokio, haproxy, nginx, socat: "
-           f"{', '.join(rate.strip() for rate in rates[1:])}")
+    output = run("benches/proxy", gib, seconds, rounds, *parts, echo=True, CARGO_TARGET_DIR=TARGET)
+    for row in "requests/s, 50 connections", "requests/s, beside 5000":
+        if rates := re.search(rf"^\| {row} \|(.*)\|$", output, re.M):
+            rates = (rate.strip() for rate in rates[1].split("|"))
+            who = "the example", "on mio", "tokio", "haproxy", "nginx", "socat"
+            figure(f"{row}: {'; '.join(f'{name} {rate}' for name, rate in zip(who, rates))}")
