@@ -43,6 +43,7 @@ WITHOUT_FACTS = {
     "headers": "it compares the table of the machine by its name",
     "platforms_": "what checks each table, by the targets' names",
     "every_operation_answers": "which system call makes a pipe",
+    "accepts_make_the_system_calls": "accept without flags is several calls",
 }
 
 
@@ -94,7 +95,7 @@ def outcome(output, status):
     failed = re.search(r"could not compile `(?!wouldblock`)([\w-]+)`(?:.* due to (\d+) previous error)?", output)
     said = ["refused: " + refused[1].partition(": ")[2].partition(". ")[0]] if refused else []
     if failed:
-        first = re.search(r"^error(?:\[E\d+\])?: (.*)", output, re.M)[1]
+        first = re.search(r"^error(?:\[E\d+\])?: (?!wouldblock@)(.*)", output, re.M)[1]
         count = int(failed[2] or 1)
         said.append(f"{failed[1]} does not build: {first.replace('|', '')}{f' (of {count} errors)' if count > 1 else ''}")
     elif status and not refused:

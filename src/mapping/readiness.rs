@@ -27,7 +27,8 @@ bitflags! {
         /// attempt has ended.
         #[doc(alias = "POLLOUT")]
         const WRITABLE = 1 << 1;
-        /// Something exceptional, such as TCP's urgent byte.
+        /// Something exceptional, such as TCP's urgent byte. Never told on Vita, where poll
+        /// has no bit of its own for it.
         #[doc(alias = "POLLPRI")]
         const PRIORITY = 1 << 2;
         /// That the other side has gone. Most systems report that whatever is asked,
