@@ -154,9 +154,8 @@ impl<F: Descriptor> At<'_, F> {
         self.0.set_interest(interest);
     }
 
-    /// The errno of its last call, if it is to be made again without an event, or was
-    /// handed on and may stay: what the entry rests for. If both directions do, that of
-    /// reading.
+    /// The errno of its last call, if it is to be made again without an event: what the
+    /// entry rests for. If both directions do, that of reading.
     #[must_use]
     pub fn resting_for(&self) -> Option<Errno> {
         self.0.resting_for()

@@ -54,7 +54,7 @@ struct Direction {
     pace: Pace,
     /// What was handed out since its last call.
     handed_out: Readiness,
-    /// What that call answered, if it failed.
+    /// What that call answered, if it is to be made again without an event.
     errno: Option<Errno>,
 }
 
@@ -242,7 +242,7 @@ impl<F: Descriptor> Watched<F> {
             _ if direction.pace.is_quiet() => return again,
             _ => Answer::WouldBlock,
         };
-        direction.errno = errno;
+        direction.errno = errno.filter(|_| again);
         direction.pace.answered(answer, now());
         self.is_troubled = true;
         again
