@@ -289,10 +289,11 @@ fn classify_both_names_of_eagain_have_one_outcome() {
 #[test]
 fn classify_reads_no_field_but_the_errnos_and_three_facts() {
     #[rustfmt::skip]
-    let changes: [fn(&mut Platform); 30] = [
+    let changes: [fn(&mut Platform); 31] = [
         |t| t.targets = &[], |t| t.rustix_lacks = &["something"], |t| t.cmsg_cloexec_honoured ^= true,
         |t| t.peek_rights ^= true, |t| t.receiver_queue_families = &[1, 2],
         |t| t.connects_early ^= true, |t| t.packet_pipes ^= true,
+        |t| t.peek_tells_length ^= true,
         |t| t.name = "another", |t| t.so_nosigpipe ^= true,
         |t| t.pollin ^= !0, |t| t.pollpri ^= !0, |t| t.pollout ^= !0, |t| t.pollerr ^= !0,
         |t| t.pollhup ^= !0, |t| t.pollnval ^= !0, |t| t.pollrdnorm ^= !0,

@@ -121,6 +121,7 @@ const FACTS: &[Column] = &[
     }),
     ("connects early", |p| yes(p.connects_early)),
     ("packet pipes", |p| yes(p.packet_pipes)),
+    ("a peek tells the length", |p| yes(p.peek_tells_length)),
     ("poll counts", |p| format!("{:?}", p.poll_clock)),
     ("longest poll, seconds", |p| p.poll_longest.to_string()),
     ("bytes in one call", |p| limit(p.io_max)),

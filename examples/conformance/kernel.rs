@@ -4,7 +4,7 @@ use std::io::{IoSlice, IoSliceMut, Result, Write};
 use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
 };
 use wouldblock::platform::{AcceptMode, HOST};
 use wouldblock::{
@@ -170,6 +170,18 @@ pub(crate) fn packet_pipes(report: &mut Report) -> Result<()> {
     rustix::io::write(&writer, b"cd")?;
     let n = rustix::io::read(&reader, &mut [0; 8])?;
     report.saw_fact("packet_pipes", HOST.packet_pipes, set && n == 2);
+    Ok(())
+}
+
+/// A datagram of five bytes, looked at without a buffer; by the flag's name if there is one.
+pub(crate) fn peek_tells_length(report: &mut Report) -> Result<()> {
+    let (ours, theirs) = UnixDatagram::pair()?;
+    theirs.send(b"hello")?;
+    let told = RecvFlags::from_name("TRUNC").map_or(0, |flag| {
+        let none: &mut [u8] = &mut [];
+        recv(&ours, none, flag | RecvFlags::PEEK).map_or(0, |(_, length)| length)
+    });
+    report.saw_fact("peek_tells_length", HOST.peek_tells_length, told == 5);
     Ok(())
 }
 

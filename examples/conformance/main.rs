@@ -179,6 +179,7 @@ fn signals_and_sizes(report: &mut Report) -> Result<()> {
     kernel::no_sigpipe(report)?;
     kernel::send_dontwait(report)?;
     kernel::packet_pipes(report)?;
+    kernel::peek_tells_length(report)?;
 
     let (_reader, writer) = pipe()?;
     let bufs = vec![IoSlice::new(b"."); HOST.iov_max + 1];

@@ -42,7 +42,7 @@ const SINCE: [(&str, &str, [u32; 2]); 1] = [("pollrdhup", "FreeBSD", [13, 1])];
 /// What a wrong value would have cost, by how a line begins: the field, or what was seen
 /// of one.
 #[rustfmt::skip]
-const COSTS: [(&str, &str); 52] = [
+const COSTS: [(&str, &str); 53] = [
     ("eagain", "would-block is an error: the first idle moment ends a connection"),
     ("ewouldblock", "would-block by this name is an error: an idle moment ends a connection"),
     ("eintr", "a signal ends a call with an error"),
@@ -87,6 +87,7 @@ const COSTS: [(&str, &str); 52] = [
     ("peek_rights", "peeking closes a descriptor that is another's"),
     ("connects_early", "a connection that is being made counts as made"),
     ("packet_pipes", "a message is cut where it has to be refused"),
+    ("peek_tells_length", "how long a cut message is stays unknown"),
     ("poll_clock", "a wait ends up to a millisecond early, or sleeps one too long"),
     ("poll_longest", "a long wait is an error, or ends early"),
     ("poll", "a wait ends early, never, or with an error"),

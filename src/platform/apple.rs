@@ -82,6 +82,8 @@ const APPLE: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    // It is ignored there: rustix, src/backend/libc/net/send_recv.rs
+    peek_tells_length: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

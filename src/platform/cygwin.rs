@@ -69,6 +69,7 @@ const CYGWIN: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    peek_tells_length: false, // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds:
     // `poll.cc poll()`

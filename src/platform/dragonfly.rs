@@ -66,6 +66,7 @@ const DRAGONFLY: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    peek_tells_length: false,           // unknown: nobody has read it
     poll_clock: PollClock::Nanoseconds, // ppoll
     // what a millisecond count holds; `sys/kern/kern_event.c kern_kevent()` sleeps an hour at a
     // time and takes more, but `sys_ppoll()` was not read

@@ -66,6 +66,7 @@ const EMSCRIPTEN: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: true, // `src/lib/libsockfs.js`
     packet_pipes: false,
+    peek_tells_length: false, // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

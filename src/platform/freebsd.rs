@@ -72,6 +72,9 @@ const FREEBSD: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    // recv(2) of FreeBSD 14, for datagrams; where the flag is ignored, 0 is returned,
+    // which is taken for unknown.
+    peek_tells_length: true,
     poll_clock: PollClock::Nanoseconds, // ppoll
     // INT32_MAX / 2; a longer one is cut to it, so it would end early: `sys/kern/sys_generic.c
     // kern_poll_kfds()`

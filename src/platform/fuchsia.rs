@@ -67,6 +67,7 @@ const FUCHSIA: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    peek_tells_length: false,           // unknown: nobody has read it
     poll_clock: PollClock::Nanoseconds, // ppoll
     // what a millisecond count holds; no limit was found in `sdk/lib/fdio/unistd.cc ppoll()`,
     // the arithmetic of zx::duration was not read

@@ -77,6 +77,7 @@ const HAIKU: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    peek_tells_length: false,           // unknown: nobody has read it
     poll_clock: PollClock::Nanoseconds, // ppoll
     // what a 32-bit time_t holds; the kernel takes more, overflow becomes "for ever":
     // `src/system/kernel/events/wait_for_objects.cpp _user_poll()`

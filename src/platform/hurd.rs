@@ -69,6 +69,7 @@ const HURD: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    peek_tells_length: false,           // unknown: nobody has read it
     poll_clock: PollClock::Nanoseconds, // ppoll
     // milliseconds in a 32-bit long: glibc `hurd/hurdselect.c _hurd_select()`
     poll_longest: 2_147_483,

@@ -82,6 +82,7 @@ const LINUX: Platform = Platform {
     receiver_queue_families: &[16], // AF_NETLINK: net/netlink/af_netlink.c netlink_attachskb()
     connects_early: false,
     packet_pipes: true,                 // since Linux 3.4: pipe(2)
+    peek_tells_length: true,            // since Linux 3.4 for AF_UNIX, too: recv(2); measured
     poll_clock: PollClock::Nanoseconds, // ppoll(2), since Linux 2.6.16
     // Any non-negative 64-bit value is taken (fs/select.c
     // poll_select_set_timeout()); this is what a 32-bit time_t holds, which

@@ -73,6 +73,8 @@ const NETBSD: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    // It is ignored there: rustix, src/backend/libc/net/send_recv.rs
+    peek_tells_length: false,
     // ppoll, or milliseconds before NetBSD 10: rustix `src/backend/libc/event/syscalls.rs
     // poll()`
     poll_clock: PollClock::Nanoseconds,

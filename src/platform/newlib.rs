@@ -61,6 +61,7 @@ const ESPIDF: Platform = Platform {
     receiver_queue_families: &[],          // unknown: nobody has read it
     connects_early: false,                 // unknown: nobody has read it
     packet_pipes: false,                   // only Linux has them: pipe(2)
+    peek_tells_length: false,              // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,   // `components/newlib/poll.c poll()`
     poll_longest: 2_147_483,               // an int of milliseconds: i32::MAX / 1000 seconds
     io_max: 0x7fff_fffe, // unknown: nobody has read it; a short count is always a legal answer
@@ -115,6 +116,7 @@ const VITA: Platform = Platform {
     receiver_queue_families: &[],          // unknown: nobody has read it
     connects_early: false,                 // unknown: nobody has read it
     packet_pipes: false,                   // only Linux has them: pipe(2)
+    peek_tells_length: false,              // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,   // rustix has no ppoll here
     poll_longest: 2_147_483,               // an int of milliseconds: i32::MAX / 1000 seconds
     io_max: 0x7fff_fffe, // unknown: nobody has read it; a short count is always a legal answer

@@ -55,6 +55,7 @@ const NUTTX: Platform = Platform {
     receiver_queue_families: &[],          // unknown: nobody has read it
     connects_early: false,                 // unknown: nobody has read it
     packet_pipes: false,                   // only Linux has them: pipe(2)
+    peek_tells_length: false,              // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,   // the libc crate has no ppoll
     poll_longest: 2_147_483,               // an int of milliseconds: i32::MAX / 1000 seconds
     io_max: 0x7fff_fffe, // unknown: nobody has read it; a short count is always a legal answer

@@ -77,6 +77,7 @@ const OPENBSD: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    peek_tells_length: false, // unknown: nobody has read it
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

@@ -59,6 +59,7 @@ pub const POSIX: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    peek_tells_length: false, // unknown: nobody has read it
     // ppoll since POSIX.1-2024; a count of milliseconds is right with either.
     poll_clock: PollClock::Milliseconds,
     poll_longest: i32::MAX as i64 / 1000,

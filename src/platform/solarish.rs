@@ -77,6 +77,8 @@ const ILLUMOS: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    // It is ignored there: rustix, src/backend/libc/net/send_recv.rs
+    peek_tells_length: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,
@@ -137,6 +139,8 @@ const SOLARIS: Platform = Platform {
     receiver_queue_families: &[],
     connects_early: false,
     packet_pipes: false,
+    // It is ignored there: rustix, src/backend/libc/net/send_recv.rs
+    peek_tells_length: false,
     poll_clock: PollClock::Milliseconds,
     // rustix has no ppoll here: an int of milliseconds, rounded up; i32::MAX / 1000 seconds
     poll_longest: 2_147_483,

@@ -135,6 +135,9 @@ pub struct Platform {
     pub connects_early: bool,
     /// Does a pipe whose writer has `O_DIRECT` keep messages?
     pub packet_pipes: bool,
+    /// Does a peek with `MSG_TRUNC` into no buffer return the length of the whole
+    /// message? Where that is not known, nobody asks.
+    pub peek_tells_length: bool,
     /// How `poll`, as rustix reaches it, counts its timeout.
     pub poll_clock: PollClock,
     /// The longest timeout that `poll`, as rustix reaches it, takes, in seconds.
