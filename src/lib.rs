@@ -412,6 +412,8 @@ pub use ops::descriptor::{BorrowDescriptor, Descriptor};
 pub use ops::descriptors::recv_fds;
 #[doc(alias("SCM_RIGHTS", "sendmsg"))]
 pub use ops::descriptors::send_fds;
+#[doc(alias("recvfrom"))]
+pub use ops::message::recv_from_with;
 pub use ops::message::{Message, recv_from, recv_msg, send_msg, send_to};
 pub use ops::mode::Refused;
 #[doc(alias("O_NONBLOCK", "F_GETFL"))]

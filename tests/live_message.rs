@@ -4,6 +4,7 @@ mod common;
 
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Write};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -16,7 +17,7 @@ use rustix::io::{FdFlags, fcntl_getfd};
 use wouldblock::platform::HOST;
 use wouldblock::{
     Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, SocketAddrAny,
-    SocketAddrUnix, recv_fds, recv_from, recv_msg, send_fds, send_msg, send_to,
+    SocketAddrUnix, recv_fds, recv_from, recv_from_with, recv_msg, send_fds, send_msg, send_to,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -89,6 +90,61 @@ fn recv_from_of_an_empty_datagram_is_ready_with_zero_and_the_sender() {
     assert_eq!(n, 0);
     assert_eq!(SocketAddr::try_from(sender.unwrap()), Ok(their_address));
     assert!(recv_from(&ours, &mut [0; 8], NONE).is_would_block());
+}
+
+#[test]
+fn recv_from_with_gives_the_bytes_and_the_sender_and_is_called_once() {
+    let (ours, address) = udp();
+    let (theirs, their_address) = udp();
+    let mut buf = [MaybeUninit::uninit(); 8];
+    let mut calls = 0;
+    for text in [&b"hello"[..], b"", b"too long for it"] {
+        let nothing = recv_from_with(&ours, &mut buf, NONE, |_, _| calls += 100);
+        assert!(nothing.is_would_block());
+        assert_eq!(
+            send_to(&theirs, text, SEND, &address),
+            Io::Ready(text.len())
+        );
+        wait_to_read(&ours);
+        for flags in [RecvFlags::PEEK, NONE] {
+            let answer = recv_from_with(&ours, &mut buf, flags, |bytes, sender| {
+                calls += 1;
+                assert_eq!(bytes, &text[..text.len().min(8)]);
+                SocketAddr::try_from(sender.unwrap())
+            });
+            assert_eq!(answer, Io::Ready(Ok(their_address)));
+        }
+    }
+    assert_eq!(calls, 6);
+}
+
+#[test]
+fn recv_from_with_on_a_stream_has_no_sender_and_ends_with_nothing() {
+    let (ours, theirs) = stream_pair();
+    assert_eq!(theirs.send(b"hello", SEND), Io::Ready(5));
+    let mut buf = [MaybeUninit::uninit(); 3];
+    for wanted in [&b"hel"[..], b"lo"] {
+        let answer = recv_from_with(&ours, &mut buf, NONE, |bytes, sender| {
+            (
+                bytes.to_vec(),
+                sender.is_none() || !habits().errnos_of_linux,
+            )
+        });
+        assert_eq!(answer, Io::Ready((wanted.to_vec(), true)));
+    }
+    drop(theirs);
+    let end = recv_from_with(&ours, &mut buf, NONE, |bytes, _| bytes.len());
+    assert_eq!(end, Io::Ready(0));
+}
+
+#[test]
+fn recv_from_with_after_a_reset_fails() {
+    let (ours, theirs) = tcp_pair();
+    common::reset(theirs);
+    wait_to_read(&ours);
+    let mut buf = [MaybeUninit::uninit(); 3];
+    let answer = recv_from_with(&ours, &mut buf, NONE, |_, _| ());
+    assert_eq!(answer, Io::Err(Errno::CONNRESET));
 }
 
 #[test]
@@ -489,6 +545,7 @@ fn every_message_operation_on_what_is_no_socket_fails() {
     };
     let answers = [
         recv_from(&reader, &mut [0; 8], NONE).err(),
+        recv_from_with(&reader, &mut [MaybeUninit::uninit(); 8], NONE, |_, _| ()).err(),
         recv_msg(&reader, &mut into, NONE).err(),
         recv_fds(&reader, &mut into, &mut room::<1>(), NONE).err(),
         send_to(&writer, b"?", SEND, &address).err(),
@@ -496,7 +553,7 @@ fn every_message_operation_on_what_is_no_socket_fails() {
         send_msg(&writer, &from[..n], SEND).err(),
         send_fds(&writer, &from[..1], &[writer.as_fd()], SEND).err(),
     ];
-    assert_eq!(answers, [Some(Errno::NOTSOCK); 7]);
+    assert_eq!(answers, [Some(Errno::NOTSOCK); 8]);
 }
 
 /// Sends one byte with the descriptors.

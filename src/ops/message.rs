@@ -13,7 +13,10 @@ use super::stand_in::{
     RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, cmsg_space, recvmsg, sendmsg,
 };
 use super::vectored::{PASSED, fill, take};
-use super::{clamp, clamp_mut, recv_flags, retry_for, retry_interrupted, send_flags};
+use super::{
+    TRIES, answer_of_error, clamp, clamp_mut, recv_flags, retry_for, retry_interrupted,
+    retry_lending, send_flags,
+};
 use crate::mapping::classify::{Op, leaves_open_whose_queue};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
@@ -63,6 +66,50 @@ pub fn recv_from<Fd: Descriptor>(
         Ok((n, address))
     })
     .map(|(n, address)| (n, address.map(PeerAddress::new)))
+}
+
+/// Like [`recv_from`], into memory that need not be initialised.
+///
+/// `then` is given the bytes that arrived, at the start of `buf`, and the sender's
+/// address, and its result is the answer's value. It is not called unless the answer is
+/// `Ready`.
+///
+/// A datagram is whole if it is shorter than `buf`: bring one byte more than the longest
+/// has. There is no such form of [`recv_msg`], which would say whether it was cut: what
+/// rustix 1 passes to `recvmsg` are slices of initialised bytes.
+///
+/// ```
+/// use core::mem::MaybeUninit;
+/// use wouldblock::{Io, RecvFlags, recv_from_with, set_nonblocking};
+/// use std::net::{SocketAddr, UdpSocket};
+///
+/// let ours = UdpSocket::bind("127.0.0.1:0")?;
+/// let theirs = UdpSocket::bind("127.0.0.1:0")?;
+/// set_nonblocking(&ours, true)?;
+/// theirs.send_to(b"hello", ours.local_addr()?)?;
+/// let mut buf = [MaybeUninit::uninit(); 65536];
+/// let answer = recv_from_with(&ours, &mut buf, RecvFlags::empty(), |bytes, sender| {
+///     (bytes.to_vec(), sender)
+/// });
+/// if let Io::Ready((bytes, Some(sender))) = answer {
+///     assert_eq!(bytes, b"hello");
+///     assert_eq!(SocketAddr::try_from(sender)?, theirs.local_addr()?);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[inline]
+pub fn recv_from_with<Fd: Descriptor, R>(
+    fd: Fd,
+    buf: &mut [MaybeUninit<u8>],
+    flags: RecvFlags,
+    then: impl FnOnce(&mut [u8], Option<PeerAddress>) -> R,
+) -> Io<R> {
+    let fd = fd.as_fd();
+    let buf = clamp_mut(buf, HOST);
+    retry_lending!(
+        net::recvfrom(fd, &mut *buf, recv_flags(flags)),
+        ((bytes, _), _, address) => then(bytes, address.map(PeerAddress::new))
+    )
 }
 
 /// `sendto(fd, buf, flags, address)`—Sends a message to an address, without

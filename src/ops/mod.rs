@@ -105,8 +105,25 @@ fn retry_for<T>(op: Op, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
     }
 }
 
-/// What a failed call answers; `None` says to make it again. For a call whose value
-/// is borrowed, which no closure can return twice.
+/// Likewise, for a receive whose value is borrowed, which no closure can return twice.
+macro_rules! retry_lending {
+    ($call:expr, $ready:pat => $value:expr) => {{
+        let mut left = TRIES;
+        loop {
+            match $call {
+                Ok($ready) => return Io::Ready($value),
+                Err(errno) => {
+                    if let Some(answer) = answer_of_error(Op::Recv, errno, &mut left) {
+                        return answer;
+                    }
+                }
+            }
+        }
+    }};
+}
+use retry_lending;
+
+/// What a failed call answers; `None` says to make it again.
 #[inline(always)]
 fn answer_of_error<T>(op: Op, errno: Errno, left: &mut usize) -> Option<Io<T>> {
     if *left > 1 && is_interrupted(op, errno) {

@@ -5,7 +5,10 @@ use core::mem::MaybeUninit;
 use rustix::fd::AsFd;
 use rustix::{io, net};
 
-use super::{TRIES, answer_of_error, clamp, clamp_mut, recv_flags, retry_interrupted, send_flags};
+use super::{
+    TRIES, answer_of_error, clamp, clamp_mut, recv_flags, retry_interrupted, retry_lending,
+    send_flags,
+};
 use crate::mapping::classify::Op;
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
@@ -106,18 +109,10 @@ pub fn recv_with<Fd: Descriptor, R>(
 ) -> Io<R> {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
-    // Not `retry_for`: a closure that hands the bytes out cannot be called twice.
-    let mut left = TRIES;
-    loop {
-        match net::recv(fd, &mut *buf, recv_flags(flags)) {
-            Ok(((bytes, _), _)) => return Io::Ready(then(bytes)),
-            Err(errno) => {
-                if let Some(answer) = answer_of_error(Op::Recv, errno, &mut left) {
-                    return answer;
-                }
-            }
-        }
-    }
+    retry_lending!(
+        net::recv(fd, &mut *buf, recv_flags(flags)),
+        ((bytes, _), _) => then(bytes)
+    )
 }
 
 /// `send(fd, buf, flags)`—Sends bytes on a socket without waiting.

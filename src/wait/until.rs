@@ -17,7 +17,7 @@ use crate::ops::address::{Address, PeerAddress};
 use crate::ops::connection::{accept, accept_from, connect, finish_connect, op_of_connect};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::descriptors::recv_fds;
-use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_to};
+use crate::ops::message::{Message, op_to, recv_from, recv_from_with, recv_msg, send_to};
 use crate::ops::mode::NonBlocking;
 use crate::ops::poll::{poll, reported};
 use crate::ops::stream::{read, recv, recv_with, send, write};
@@ -230,6 +230,23 @@ impl<F: Descriptor> Until<F> {
         let mut then = Some(then);
         let received = self.wait(Answer::Broken, Op::Recv, |fd, _| {
             recv_with(fd, buf, flags, |bytes| then.take().map(|then| then(bytes)))
+        });
+        received.and_then(|value| value.map_or(Io::WouldBlock, Io::Ready))
+    }
+
+    /// See [`recv_from_with()`]. `then` is called once at most.
+    #[inline]
+    pub fn recv_from_with<R>(
+        &self,
+        buf: &mut [MaybeUninit<u8>],
+        flags: RecvFlags,
+        then: impl FnOnce(&mut [u8], Option<PeerAddress>) -> R,
+    ) -> Io<R> {
+        let mut then = Some(then);
+        let received = self.retry(Retry::Recv, |fd| {
+            recv_from_with(fd, buf, flags, |bytes, sender| {
+                then.take().map(|then| then(bytes, sender))
+            })
         });
         received.and_then(|value| value.map_or(Io::WouldBlock, Io::Ready))
     }

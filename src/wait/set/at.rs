@@ -14,7 +14,7 @@ use crate::ops::address::{Address, PeerAddress};
 use crate::ops::connection::{accept, accept_from, connect, finish_connect};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::descriptors::recv_fds;
-use crate::ops::message::{Message, op_to, recv_from, recv_msg, send_to};
+use crate::ops::message::{Message, op_to, recv_from, recv_from_with, recv_msg, send_to};
 use crate::ops::stream::{read, recv, recv_with, send, write};
 use crate::ops::vectored::{send_all, write_all};
 use crate::wait::operations::each_operation;
@@ -95,6 +95,18 @@ impl<F: Descriptor> At<'_, F> {
     ) -> Io<R> {
         let answer = recv_with(&self.0.fd, buf, flags, then);
         self.told(Op::Recv, answer, Answer::Broken)
+    }
+
+    /// See [`recv_from_with()`].
+    #[inline]
+    pub fn recv_from_with<R>(
+        &mut self,
+        buf: &mut [MaybeUninit<u8>],
+        flags: RecvFlags,
+        then: impl FnOnce(&mut [u8], Option<PeerAddress>) -> R,
+    ) -> Io<R> {
+        let answer = recv_from_with(&self.0.fd, buf, flags, then);
+        self.told(Op::Recv, answer, false)
     }
 
     /// See [`connect()`]. After `WouldBlock`, the set hands the descriptor out as
