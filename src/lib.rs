@@ -42,7 +42,7 @@
 //! | connect within a time | [`until()`]: [`connect`](Until::connect) | [`connect()`](connect#examples) |
 //! | accept connections | [`At::accept`] in a set, [`until()`], [`accept()`] | [`accept()`](accept#a-loop-that-neither-spins-nor-gives-up) |
 //! | UDP, and other datagrams | [`send_to()`], [`recv_from()`] | [`send_to()`](send_to#examples) |
-//! | pass descriptors to another process | [`send_fds()`], [`recv_fds()`] | [`recv_fds()`](recv_fds#examples) |
+//! | pass descriptors to another process | [`send_fds()`], [`recv_fds_with()`] | [`recv_fds_with()`](recv_fds_with#examples) |
 //! | serve many sockets | [`PollSet`] | [a server](PollSet#a-server); `examples/chat.rs`, `examples/proxy.rs` |
 //! | wait for a few | [`poll()`] | [several descriptors](#several-descriptors) |
 //! | read from a terminal, within a time | [`ModeGuard`], [`until()`]: [`read`](Until::read) | [a terminal](#a-terminal) |
@@ -408,8 +408,9 @@ pub use ops::creation::pipe;
 pub use ops::creation::socket;
 pub use ops::creation::socketpair;
 pub use ops::descriptor::{BorrowDescriptor, Descriptor};
-#[doc(alias("SCM_RIGHTS", "recvmsg"))]
 pub use ops::descriptors::recv_fds;
+#[doc(alias("SCM_RIGHTS", "recvmsg"))]
+pub use ops::descriptors::recv_fds_with;
 #[doc(alias("SCM_RIGHTS", "sendmsg"))]
 pub use ops::descriptors::send_fds;
 #[doc(alias("recvfrom"))]

@@ -524,6 +524,20 @@ fn takes() -> Vec<Row<Take>> {
                 until(fd, end).recv_fds(bufs, &mut [None], IN).ready().unwrap().bytes
             });
         };
+        "until.recv_from_with" is_socket, 64 * KIB => |fd, total| {
+            let (end, mut buf) = (soon(), vec![MaybeUninit::uninit(); 64 * KIB]);
+            take(total, |_| {
+                let got = until(fd, end).recv_from_with(&mut buf, IN, |bytes, _| bytes.len());
+                got.ready().unwrap()
+            });
+        };
+        "until.recv_fds_with" is_socket, 64 * KIB => |fd, total| {
+            let (end, mut buf) = (soon(), vec![0; 64 * KIB]);
+            take(total, |_| {
+                let bufs = &mut [IoSliceMut::new(&mut buf)];
+                until(fd, end).recv_fds_with(bufs, IN, drop).ready().unwrap().bytes
+            });
+        };
         "until.read", 64 * KIB => |fd, total| {
             let (end, mut buf) = (soon(), vec![0; 64 * KIB]);
             take(total, |_| until(fd, end).read(&mut buf).ready().unwrap());

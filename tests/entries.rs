@@ -110,7 +110,7 @@ fn at_makes_every_call_under_its_own_name() {
     let mut buf = [0; 8];
     assert_eq!(at.recv(&mut buf, NONE), Io::WouldBlock);
     assert_eq!(at.read(&mut buf), Io::WouldBlock);
-    assert_eq!(send(&theirs, b"12345678", SEND), Io::Ready(8));
+    assert_eq!(send(&theirs, b"1234567890", SEND), Io::Ready(10));
     assert_eq!(at.recv(&mut buf[..2], NONE), Io::Ready(2));
     assert_eq!(at.read(&mut buf[..2]), Io::Ready(2));
     let mut raw = [std::mem::MaybeUninit::uninit(); 1];
@@ -122,6 +122,12 @@ fn at_makes_every_call_under_its_own_name() {
     let into = &mut [IoSliceMut::new(&mut buf[..1])];
     assert_eq!(at.recv_msg(into, NONE).ready().unwrap().bytes, 1);
     assert_eq!(at.recv_fds(into, &mut [], NONE).ready().unwrap().bytes, 1);
+    let message = at.recv_fds_with(into, NONE, drop).ready().unwrap();
+    assert_eq!((message.bytes, buf[0]), (1, b'9'));
+    assert_eq!(
+        at.recv_from_with(&mut raw, NONE, |bytes, _| bytes[0]),
+        Io::Ready(b'0')
+    );
     assert_eq!(at.send(b"a", SEND), Io::Ready(1));
     assert_eq!(at.write(b"b"), Io::Ready(1));
     assert_eq!(at.send_all(&mut &b"cd"[..], SEND), Io::Ready(()));
@@ -632,7 +638,7 @@ fn set_told_of_hang_up_while_it_is_full_waits_for_that_alone() {
 fn set_with_descriptors_in_a_message_receives_them() {
     let (ours, theirs) = unix_pair();
     let (mut set, key) = set_of(&ours, Interest::READABLE);
-    let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[theirs.as_fd()], SEND);
+    let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [theirs.as_fd()], SEND);
     assert_eq!(sent, Io::Ready(1));
     assert_eq!(set.select(soon()), Io::Ready(1));
     let mut into = [const { None }; 1];

@@ -489,7 +489,7 @@ fn waits_with_too_many_descriptors_in_flight_do_not_spin() {
         set_nonblocking(&ours, true).unwrap();
         let fds = [ours.as_fd(); 16];
         let bufs = [wouldblock::IoSlice::new(b"!")];
-        let one = |fd: BorrowedFd<'_>| wouldblock::send_fds(fd, &bufs, &fds, OUT);
+        let one = |fd: BorrowedFd<'_>| wouldblock::send_fds(fd, &bufs, fds, OUT);
         while one(ours.as_fd()).is_ready() {}
         let last = Io::Err(Errno::TOOMANYREFS);
         retry_does_not_spin("in flight", &ours, Retry::Send, last, one);

@@ -9,6 +9,7 @@ use std::io::{IoSlice, IoSliceMut, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags,
     SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect, poll, recv, recv_fds,
-    recv_from, recv_msg, send_fds, set_nonblocking, socket, socketpair,
+    recv_fds_with, recv_from, recv_msg, send_fds, set_nonblocking, socket, socketpair,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -244,8 +245,8 @@ fn wrong_input_leaks_nothing() {
             assert!(socketpair(nowhere, SocketType::STREAM, None).is_err());
             let from = [IoSlice::new(b"!")];
             let many = [writer.as_fd(); 254];
-            assert!(send_fds(&ours, &from, &many, SEND).is_err());
-            assert!(send_fds(&writer, &from, &many[..1], SEND).is_err());
+            assert!(send_fds(&ours, &from, many, SEND).is_err());
+            assert!(send_fds(&writer, &from, [writer.as_fd()], SEND).is_err());
             assert!(recv_fds(&theirs, into, room, NONE).is_would_block());
         });
     });
@@ -262,7 +263,7 @@ fn recv_fds_keeps_as_many_as_there_is_room_for_and_no_more() {
         let into = &mut [IoSliceMut::new(&mut byte)];
         let send = |count| {
             let many = vec![reader.as_fd(); count];
-            let answer = send_fds(&theirs, &[IoSlice::new(b"!")], &many, SEND);
+            let answer = send_fds(&theirs, &[IoSlice::new(b"!")], many, SEND);
             assert_eq!(answer, Io::Ready(1));
         };
         let before = open_descriptors();
@@ -319,16 +320,59 @@ fn recv_fds_without_descriptors_left_says_that_some_were_lost() {
         let into = &mut [IoSliceMut::new(&mut byte)];
         let mut files = exhaust();
         for left in 0..=3 {
-            let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[reader.as_fd(); 3], SEND);
+            let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [reader.as_fd(); 3], SEND);
             assert_eq!(sent, Io::Ready(1));
             let mut room = [const { None }; 4];
             let message = recv_fds(&ours, into, &mut room, NONE).ready().unwrap();
             assert_eq!(message.bytes, 1);
             assert_eq!(message.descriptors, left);
             assert_eq!(message.descriptors_lost, left < 3);
+            let shortage = (left < 3).then_some(Errno::MFILE);
+            assert_eq!(message.lost_because, shortage);
             assert_eq!(room.iter().flatten().count(), left);
             drop(room);
+            // Who closes each at once hears the same.
+            let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [reader.as_fd(); 3], SEND);
+            assert_eq!(sent, Io::Ready(1));
+            let message = recv_fds_with(&ours, into, NONE, drop).ready().unwrap();
+            assert_eq!((message.bytes, message.descriptors), (1, left));
+            assert_eq!(message.lost_because, shortage);
             drop(files.pop());
+        }
+    });
+}
+
+/// Beside credentials, on Linux, which are a part of the control data before them.
+#[test]
+fn recv_fds_with_a_closure_that_panics_closes_the_rest() {
+    let name = "recv_fds_with_a_closure_that_panics_closes_the_rest";
+    alone(name, || {
+        const SENT: usize = 5;
+        for kind in [SocketType::STREAM, SocketType::DGRAM, SocketType::SEQPACKET] {
+            let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, None).unwrap();
+            for number in 0..2 * SENT {
+                #[cfg(target_os = "linux")]
+                rustix::net::sockopt::set_socket_passcred(&ours, number % 2 == 1).unwrap();
+                let before = open_descriptors();
+                let many = [theirs.as_fd(); SENT];
+                let sent = send_fds(&theirs, &[IoSlice::new(b"!")], many, SEND);
+                assert_eq!(sent, Io::Ready(1));
+                let mut kept = Vec::new();
+                let received = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                    let mut byte = [0];
+                    let bufs = &mut [IoSliceMut::new(&mut byte)];
+                    recv_fds_with(&ours, bufs, NONE, |fd| {
+                        assert_ne!(kept.len(), number / 2, "as the test wants it");
+                        kept.push(fd);
+                    })
+                }));
+                assert!(received.is_err());
+                assert_eq!(kept.len(), number / 2);
+                assert_eq!(open_descriptors(), before + kept.len(), "{kind:?}");
+                drop(kept);
+                assert_eq!(open_descriptors(), before);
+                assert_eq!(recv(&ours, &mut [0; 8], NONE), Io::WouldBlock);
+            }
         }
     });
 }
@@ -341,10 +385,7 @@ fn recv_fds_of_a_sender_that_ended_still_gives_them() {
         let mut file = tempfile::tempfile().unwrap();
         let before = open_descriptors();
         let bufs = [IoSlice::new(b"!")];
-        assert_eq!(
-            send_fds(&theirs, &bufs, &[file.as_fd()], SEND),
-            Io::Ready(1)
-        );
+        assert_eq!(send_fds(&theirs, &bufs, [file.as_fd()], SEND), Io::Ready(1));
         file.write_all(b"kept").unwrap();
         drop((theirs, file));
         assert!(wait_for(&ours, Interest::READABLE).is_readable());
@@ -379,7 +420,7 @@ fn c09_toomanyrefs_in_flight_says_back_off_and_passes() {
         let (ours, theirs) = pair.unwrap();
         let file = File::open("/dev/null").unwrap();
         let many = [file.as_fd(); 16];
-        let send = || send_fds(&ours, &[IoSlice::new(b"!")], &many, SEND);
+        let send = || send_fds(&ours, &[IoSlice::new(b"!")], many, SEND);
         let mut messages = 0;
         let answer = loop {
             match send() {

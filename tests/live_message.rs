@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use common::{
@@ -16,8 +17,9 @@ use common::{
 use rustix::io::{FdFlags, fcntl_getfd};
 use wouldblock::platform::HOST;
 use wouldblock::{
-    Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags, SocketAddrAny,
-    SocketAddrUnix, recv_fds, recv_from, recv_from_with, recv_msg, send_fds, send_msg, send_to,
+    AddressFamily, Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags,
+    SocketAddrAny, SocketAddrUnix, SocketType, recv_fds, recv_fds_with, recv_from, recv_from_with,
+    recv_msg, send_fds, send_msg, send_to, socketpair,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -547,19 +549,25 @@ fn every_message_operation_on_what_is_no_socket_fails() {
         recv_from(&reader, &mut [0; 8], NONE).err(),
         recv_from_with(&reader, &mut [MaybeUninit::uninit(); 8], NONE, |_, _| ()).err(),
         recv_msg(&reader, &mut into, NONE).err(),
+        recv_fds_with(&reader, &mut into, NONE, drop).err(),
         recv_fds(&reader, &mut into, &mut room::<1>(), NONE).err(),
         send_to(&writer, b"?", SEND, &address).err(),
         send_msg(&writer, &from[..1], SEND).err(),
         send_msg(&writer, &from[..n], SEND).err(),
-        send_fds(&writer, &from[..1], &[writer.as_fd()], SEND).err(),
+        send_fds(&writer, &from[..1], [writer.as_fd()], SEND).err(),
     ];
-    assert_eq!(answers, [Some(Errno::NOTSOCK); 8]);
+    assert_eq!(answers, [Some(Errno::NOTSOCK); 9]);
 }
 
 /// Sends one byte with the descriptors.
 #[track_caller]
 fn pass(socket: impl AsFd, descriptors: &[BorrowedFd<'_>]) {
-    let answer = send_fds(socket, &[IoSlice::new(b"!")], descriptors, SEND);
+    let answer = send_fds(
+        socket,
+        &[IoSlice::new(b"!")],
+        descriptors.iter().copied(),
+        SEND,
+    );
     assert_eq!(answer, Io::Ready(1));
 }
 
@@ -612,7 +620,7 @@ fn send_fds_with_an_empty_datagram_passes_them() {
     let file = tempfile::tempfile().unwrap();
     let (nothing, mut nowhere) = ([IoSlice::new(b"")], [IoSliceMut::new(&mut [])]);
     let none = usize::from(!habits().no_buffers_are_taken);
-    let answer = send_fds(&theirs, &nothing[..none], &[file.as_fd()], SEND);
+    let answer = send_fds(&theirs, &nothing[..none], [file.as_fd()], SEND);
     assert_eq!(answer, Io::Ready(0));
     let mut room = room::<1>();
     let message = recv_fds(&ours, &mut nowhere[..none], &mut room, NONE);
@@ -626,7 +634,7 @@ fn send_fds_of_the_most_descriptors_passes_and_of_one_more_sends_nothing() {
     let (ours, theirs) = stream_pair();
     let (reader, _writer) = pipe();
     let many = vec![reader.as_fd(); 254];
-    let answer = send_fds(&theirs, &[IoSlice::new(b"?")], &many, SEND);
+    let answer = send_fds(&theirs, &[IoSlice::new(b"?")], many.iter().copied(), SEND);
     assert_eq!(answer, Io::Err(Errno::INVAL));
     assert_eq!(Op::Send.outcome(Errno::INVAL), Outcome::Failed);
     assert_eq!(ours.recv(&mut [0; 8], NONE), Io::WouldBlock);
@@ -647,7 +655,7 @@ fn send_fds_partly_taken_passes_them_once() {
     let (ours, theirs) = stream_pair();
     let file = tempfile::tempfile().unwrap();
     let large = vec![b'!'; 16 << 20];
-    let sent = send_fds(&theirs, &[IoSlice::new(&large)], &[file.as_fd()], SEND);
+    let sent = send_fds(&theirs, &[IoSlice::new(&large)], [file.as_fd()], SEND);
     let sent = sent.ready().unwrap();
     assert!(0 < sent && sent < large.len());
     let mut room = room::<2>();
@@ -672,7 +680,7 @@ fn send_fds_that_would_block_passes_nothing() {
     let (ours, theirs) = stream_pair();
     let sent = common::fill(|buf| theirs.send(buf, SEND));
     let (reader, writer) = pipe();
-    let answer = send_fds(&theirs, &[IoSlice::new(b"!")], &[writer.as_fd()], SEND);
+    let answer = send_fds(&theirs, &[IoSlice::new(b"!")], [writer.as_fd()], SEND);
     // NetBSD's number is that of a message that never fits.
     let refused = answer == Io::Err(Errno::MSGSIZE) && !habits().full_stream_takes_rights_later;
     assert!(answer.is_would_block() || refused, "{answer:?}");
@@ -690,7 +698,7 @@ fn send_fds_that_would_block_passes_nothing() {
 fn send_fds_to_a_peer_that_is_gone_fails() {
     let (ours, theirs) = stream_pair();
     drop(theirs);
-    let answer = send_fds(&ours, &[IoSlice::new(b"?")], &[ours.as_fd()], SEND);
+    let answer = send_fds(&ours, &[IoSlice::new(b"?")], [ours.as_fd()], SEND);
     assert_eq!(answer, Io::Err(Errno::PIPE));
 }
 
@@ -699,9 +707,105 @@ fn send_fds_with_too_many_buffers_takes_the_first_and_passes_them() {
     let (ours, theirs) = stream_pair();
     let file = tempfile::tempfile().unwrap();
     let bufs = [IoSlice::new(b"!"); TOO_MANY];
-    let answer = send_fds(&theirs, &bufs, &[file.as_fd()], SEND);
+    let answer = send_fds(&theirs, &bufs, [file.as_fd()], SEND);
     assert_eq!(answer, Io::Ready(MOST));
     assert_eq!(take(&ours, &mut room::<1>()), (1, false));
+}
+
+#[test]
+fn recv_fds_with_hands_over_each_in_order_and_close_on_exec() {
+    let files = [(); 3].map(|()| tempfile::tempfile().unwrap());
+    for kind in [SocketType::STREAM, SocketType::DGRAM, SocketType::SEQPACKET] {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, None).unwrap();
+        let sent = VecDeque::from_iter(files.iter().map(File::as_fd));
+        let answer = send_fds(&theirs, &[IoSlice::new(b"!")], sent, SEND);
+        assert_eq!(answer, Io::Ready(1), "{kind:?}");
+        assert_eq!(wouldblock::send(&theirs, b"?", SEND), Io::Ready(1));
+        let mut given = 0;
+        for (text, count) in [(b"!", 3), (b"?", 0)] {
+            let mut byte = [0];
+            let bufs = &mut [IoSliceMut::new(&mut byte)];
+            let message = recv_fds_with(&ours, bufs, NONE, |fd| {
+                assert_eq!(fcntl_getfd(&fd), Ok(FdFlags::CLOEXEC));
+                assert_same_file(fd, &files[given]);
+                given += 1;
+            });
+            let message = message.ready().unwrap();
+            assert_eq!((message.bytes, message.descriptors), (1, count));
+            assert_eq!(
+                (message.descriptors_lost, message.lost_because),
+                (false, None)
+            );
+            assert_eq!((given, &byte), (3, text));
+        }
+    }
+}
+
+#[test]
+fn recv_fds_with_a_peek_gives_duplicates_and_leaves_them() {
+    let (ours, theirs) = stream_pair();
+    let file = tempfile::tempfile().unwrap();
+    pass(&theirs, &[file.as_fd()]);
+    let given = |flags| {
+        let (mut byte, mut given) = ([0], 0);
+        let bufs = &mut [IoSliceMut::new(&mut byte)];
+        let message = recv_fds_with(&ours, bufs, flags, |fd| {
+            assert_same_file(fd, &file);
+            given += 1;
+        });
+        assert!(!message.ready().unwrap().descriptors_lost);
+        given
+    };
+    let duplicates = usize::from(HOST.peek_rights);
+    assert_eq!(given(RecvFlags::PEEK), duplicates);
+    assert_eq!(given(RecvFlags::PEEK), duplicates);
+    assert_eq!(given(NONE), 1);
+}
+
+/// Extension headers of IPv6 come with the bytes, where they are asked for, and may be
+/// longer than what there is room for.
+#[test]
+#[cfg(target_os = "linux")]
+fn recv_fds_with_control_data_cut_says_lost_and_no_reason() {
+    #![allow(unsafe_code, reason = "rustix lacks the option")]
+    let (ours, theirs) = match [(); 2].map(|()| UdpSocket::bind("[::1]:0")) {
+        [Ok(ours), Ok(theirs)] => (NonBlocking::new(ours).unwrap(), theirs),
+        _ => return println!("skipped: no IPv6 here"),
+    };
+    common::set_option(&ours, libc::IPPROTO_IPV6, libc::IPV6_RECVDSTOPTS, 1);
+    // Next header, length in units of 8 after the first, options that mean nothing.
+    let mut options = vec![0, 254];
+    for length in [255_u8, 255, 255, 255, 255, 255, 255, 237] {
+        options.extend([0x1e, length]);
+        options.resize(options.len() + usize::from(length), 0);
+    }
+    assert_eq!(options.len(), 255 * 8);
+    // SAFETY: the option's value is as long as is said.
+    let done = unsafe {
+        libc::setsockopt(
+            theirs.as_raw_fd(),
+            libc::IPPROTO_IPV6,
+            libc::IPV6_DSTOPTS,
+            options.as_ptr().cast(),
+            255 * 8,
+        )
+    };
+    if done != 0 {
+        return println!("skipped: may not send them");
+    }
+    theirs
+        .send_to(b"!", ours.get_ref().local_addr().unwrap())
+        .unwrap();
+    wait_to_read(&ours);
+    let mut byte = [0];
+    let bufs = &mut [IoSliceMut::new(&mut byte)];
+    let message = recv_fds_with(&ours, bufs, NONE, |_| unreachable!("none was sent"));
+    let message = message.ready().unwrap();
+    assert_eq!((message.bytes, message.truncated), (1, false));
+    assert_eq!(
+        (message.descriptors_lost, message.lost_because),
+        (true, None)
+    );
 }
 
 #[test]

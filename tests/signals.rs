@@ -25,9 +25,9 @@ use common::{
 use wouldblock::{
     Address, AddressFamily, Deadline, Errno, Inline, Interest, Io, ModeGuard, PollSet, RecvFlags,
     Retry, SendFlags, SocketAddrUnix, SocketType, accept, accept_from, connect, finish_connect,
-    is_nonblocking, poll, read, readv, recv, recv_fds, recv_from, recv_msg, recv_with, send,
-    send_all, send_fds, send_msg, send_to, set_nonblocking, socket, socketpair, until, write,
-    write_all, writev,
+    is_nonblocking, poll, read, readv, recv, recv_fds, recv_fds_with, recv_from, recv_from_with,
+    recv_msg, recv_with, send, send_all, send_fds, send_msg, send_to, set_nonblocking, socket,
+    socketpair, until, write, write_all, writev,
 };
 
 /// How many signals a test meets before it is content.
@@ -123,7 +123,7 @@ const SEND_ALLS: &[Send] = &[|fd, bytes| {
     taken(bytes.len() - rest.len(), answer)
 }];
 
-const SEND_FDS: &[Send] = &[|fd, bytes| send_fds(fd, &in_three(bytes), &[fd], SEND)];
+const SEND_FDS: &[Send] = &[|fd, bytes| send_fds(fd, &in_three(bytes), [fd], SEND)];
 
 const READS: &[Receive] = &[
     |fd, buf| read(fd, buf),
@@ -137,7 +137,12 @@ const RECEIVES: &[Receive] = &[
         recv_with(fd, raw, NONE, |bytes| copy(bytes, buf))
     },
     |fd, buf| recv_from(fd, buf, NONE).map(|(n, _)| n),
+    |fd, buf| {
+        let raw = &mut [MaybeUninit::uninit(); 3000][..buf.len()];
+        recv_from_with(fd, raw, NONE, |bytes, _| copy(bytes, buf))
+    },
     |fd, buf| recv_msg(fd, &mut in_two(buf), NONE).map(|message| message.bytes),
+    |fd, buf| recv_fds_with(fd, &mut in_two(buf), NONE, drop).map(|message| message.bytes),
     |fd, buf| {
         let mut into = [const { None }; 2];
         recv_fds(fd, &mut in_two(buf), &mut into, NONE).map(|message| message.bytes)
@@ -404,8 +409,8 @@ fn descriptors_in_a_storm_arrive_once() {
     let mut number = 0;
     in_a_storm(|| {
         number = (number + 1) % (files.len() + 1);
-        let fds: Vec<_> = files[..number].iter().map(AsFd::as_fd).collect();
-        let sent = send_fds(&ours, &[IoSlice::new(b"!")], &fds, SEND);
+        let fds = files[..number].iter().map(AsFd::as_fd);
+        let sent = send_fds(&ours, &[IoSlice::new(b"!")], fds, SEND);
         assert_eq!(sent, Io::Ready(1));
         let mut into = [const { None }; 6];
         let mut byte = [0];

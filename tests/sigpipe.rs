@@ -71,7 +71,7 @@ fn send_fds_to_a_peer_that_is_gone_raises_no_signal() {
     alone("send_fds_to_a_peer_that_is_gone_raises_no_signal", || {
         let_sigpipe_kill();
         let (ours, bufs) = (widow(), [IoSlice::new(b"?")]);
-        let answer = send_fds(&ours, &bufs, &[ours.as_fd()], NONE);
+        let answer = send_fds(&ours, &bufs, [ours.as_fd()], NONE);
         assert_eq!(answer, Io::Err(Errno::PIPE));
     });
 }

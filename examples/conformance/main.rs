@@ -149,7 +149,7 @@ fn births(report: &mut Report) -> Result<()> {
     let sent = send_fds(
         &theirs,
         &[IoSlice::new(b"!")],
-        &[ours.as_fd()],
+        [ours.as_fd()],
         SendFlags::empty(),
     );
     report.saw("send_fds sends", Io::Ready(1), sent);

@@ -5,23 +5,28 @@ use core::mem::MaybeUninit;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
 
-use super::message::{CONTROL_LENGTH, Control, MOST_DESCRIPTORS, Message, receive, send_msg_by};
+use super::message::{
+    CONTROL_LENGTH, Control, MOST_DESCRIPTORS, Message, receive, send_msg, send_msg_by,
+};
 use super::send_flags;
 use super::stand_in::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::ops::descriptor::Descriptor;
+use crate::platform::HOST;
+#[cfg(doc)]
+use crate::platform::Platform;
 use crate::platform::errnos::TOO_MANY;
-use crate::platform::{HOST, Platform};
 
 /// `recvmsg(fd, …)` with `SCM_RIGHTS`—Receives a message and the descriptors
 /// that came with it, without waiting.
 ///
-/// The descriptors are put into `into`, from its start;
-/// [`Message::descriptors`] says how many. What stood there is dropped. All are
-/// close-on-exec, on every system; their mode is the sender's. More than there
-/// is room for are closed and reported by [`Message::descriptors_lost`]. Nothing
-/// is allocated. Answers as [`recv_msg`](crate::recv_msg) does.
+/// Each descriptor is handed to `keep`, in the order in which it was sent, which does
+/// with it what it likes: `|fd| queue.push_back(fd)`. [`Message::descriptors`] says how
+/// many there were. All are close-on-exec by then, on every system; their mode is the
+/// sender's. If `keep` panics, the rest is closed. Those that did not arrive are reported
+/// by [`Message::descriptors_lost`]. Nothing is allocated. Answers as
+/// [`recv_msg`](crate::recv_msg) does.
 ///
 /// With [`RecvFlags::PEEK`] the descriptors stay with the message, and duplicates of
 /// them are received where the system makes some ([`Platform::peek_rights`]: Linux,
@@ -37,7 +42,7 @@ use crate::platform::{HOST, Platform};
 ///
 /// | system | answer |
 /// |---|---|
-/// | Linux | `Ready`, with as many as there were numbers for, and `descriptors_lost` |
+/// | Linux | `Ready`, with as many as there were numbers for, `descriptors_lost`, and [`lost_because`](Message::lost_because) EMFILE |
 /// | OpenBSD, NetBSD, macOS | `Err(EMSGSIZE)`, and none; the bytes of a stream are still to be read |
 /// | FreeBSD, illumos | `Err(EMFILE)`, and none; on FreeBSD the bytes of a stream are still to be read |
 ///
@@ -51,21 +56,22 @@ use crate::platform::{HOST, Platform};
 /// use std::io::{IoSlice, IoSliceMut};
 /// use std::os::fd::AsFd;
 /// use std::os::unix::net::UnixStream;
-/// use wouldblock::{Io, RecvFlags, SendFlags, recv_fds, send_fds, set_nonblocking};
+/// use wouldblock::{Io, RecvFlags, SendFlags, recv_fds_with, send_fds, set_nonblocking};
 ///
 /// let (ours, theirs) = UnixStream::pair()?;
 /// set_nonblocking(&ours, true)?;
 /// set_nonblocking(&theirs, true)?;
 /// let file = std::fs::File::open("/dev/null")?;
-/// let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[file.as_fd()], SendFlags::empty());
+/// let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [file.as_fd()], SendFlags::empty());
 /// assert_eq!(sent, Io::Ready(1));
 ///
-/// let mut into = [const { None }; 4];
+/// let mut received = Vec::new();
 /// let mut byte = [0];
 /// let bufs = &mut [IoSliceMut::new(&mut byte)];
-/// let message = recv_fds(&ours, bufs, &mut into, RecvFlags::empty()).ready().unwrap();
-/// assert_eq!(message.descriptors, 1);
-/// assert!(into[0].is_some());
+/// let answer = recv_fds_with(&ours, bufs, RecvFlags::empty(), |fd| received.push(fd));
+/// let message = answer.ready().unwrap();
+/// assert_eq!((message.bytes, message.descriptors_lost), (1, false));
+/// assert_eq!(received.len(), 1);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
@@ -74,44 +80,58 @@ use crate::platform::{HOST, Platform};
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/recvmsg.html),
 /// [Linux](https://man7.org/linux/man-pages/man7/unix.7.html)
 #[inline]
+pub fn recv_fds_with<Fd: Descriptor>(
+    fd: Fd,
+    bufs: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+    keep: impl FnMut(OwnedFd),
+) -> Io<Message> {
+    receive(fd.as_fd(), bufs, flags, HOST, usize::MAX, keep)
+}
+
+/// Like [`recv_fds_with`], into places.
+///
+/// The descriptors are put into `into`, from its start, and what stood there is dropped.
+/// More than there is room for are closed and reported by [`Message::descriptors_lost`].
+/// For few: what takes time is to clear an array of 253 places, and to drop it.
+///
+/// ```
+/// # use std::io::{IoSlice, IoSliceMut};
+/// # use std::os::fd::AsFd;
+/// # use wouldblock::{AddressFamily, Io, RecvFlags, SendFlags, SocketType, recv_fds, send_fds, socketpair};
+/// # let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None)?;
+/// # let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [ours.as_fd()], SendFlags::empty());
+/// let mut into = [const { None }; 4];
+/// let mut byte = [0];
+/// let bufs = &mut [IoSliceMut::new(&mut byte)];
+/// let message = recv_fds(&ours, bufs, &mut into, RecvFlags::empty()).ready().unwrap();
+/// assert_eq!(message.descriptors, 1);
+/// assert!(into[0].is_some());
+/// # Ok::<(), wouldblock::Errno>(())
+/// ```
+#[inline]
 pub fn recv_fds<Fd: Descriptor>(
     fd: Fd,
     bufs: &mut [IoSliceMut<'_>],
     into: &mut [Option<OwnedFd>],
     flags: RecvFlags,
 ) -> Io<Message> {
-    recv_fds_by(fd.as_fd(), bufs, into, flags, HOST)
-}
-
-/// Receives into `into` on the rules of `platform`.
-#[inline]
-fn recv_fds_by(
-    fd: BorrowedFd<'_>,
-    bufs: &mut [IoSliceMut<'_>],
-    into: &mut [Option<OwnedFd>],
-    flags: RecvFlags,
-    platform: &Platform,
-) -> Io<Message> {
+    let most = into.len();
     let mut places = into.iter_mut();
-    receive(fd, bufs, flags, platform, |fd| match places.next() {
-        Some(place) => {
-            *place = Some(fd);
-            true
-        }
-        None => false,
-    })
+    let keep = |fd| drop(places.next().map(|place| place.replace(fd)));
+    receive(fd.as_fd(), bufs, flags, HOST, most, keep)
 }
 
 /// `sendmsg(fd, …)` with `SCM_RIGHTS`—Sends bytes, and descriptors with them,
 /// without waiting.
 ///
-/// Answers as [`send_msg`](crate::send_msg) does. The descriptors travel with the first byte that
+/// Answers as [`send_msg`] does, which it is without any. The descriptors travel with the first byte that
 /// is taken, once, so send the rest of a partly taken message with [`send_msg`](crate::send_msg). A
 /// stream must send at least one byte with them. They are duplicated: the
 /// caller's stay open. More than 253 are `Err(EINVAL)`, and nothing is sent: that is what
 /// Linux takes. Others may take fewer, so send them in small portions.
 ///
-/// See [`recv_fds`] for an example.
+/// See [`recv_fds_with`] for an example.
 ///
 /// # Platform notes
 ///
@@ -126,21 +146,46 @@ fn recv_fds_by(
 /// # References
 ///
 /// [Linux](https://man7.org/linux/man-pages/man7/unix.7.html)
-pub fn send_fds<Fd: Descriptor>(
+#[inline]
+pub fn send_fds<'fd, Fd: Descriptor>(
     fd: Fd,
     bufs: &[IoSlice<'_>],
-    descriptors: &[BorrowedFd<'_>],
+    descriptors: impl IntoIterator<Item = BorrowedFd<'fd>>,
     flags: SendFlags,
 ) -> Io {
-    let mut control: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
-    let mut control = SendAncillaryBuffer::new(&mut control);
-    let fits = descriptors.len() <= MOST_DESCRIPTORS
-        && (descriptors.is_empty() || control.push(SendAncillaryMessage::ScmRights(descriptors)));
-    if !fits {
+    let fd = fd.as_fd();
+    let mut descriptors = descriptors.into_iter();
+    match descriptors.next() {
+        Some(first) => send_some(fd, bufs, first, descriptors, flags),
+        None => send_msg(fd, bufs, flags),
+    }
+}
+
+fn send_some<'fd>(
+    fd: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    first: BorrowedFd<'fd>,
+    others: impl Iterator<Item = BorrowedFd<'fd>>,
+    flags: SendFlags,
+) -> Io {
+    // They lie in one piece, as rustix takes them.
+    let mut places = [first; MOST_DESCRIPTORS];
+    let mut count = 1;
+    for descriptor in others {
+        match places.get_mut(count) {
+            Some(place) => *place = descriptor,
+            None => return Io::Err(TOO_MANY),
+        }
+        count += 1;
+    }
+    let descriptors = places.get(..count).unwrap_or_default();
+    let mut room: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Io::Err(TOO_MANY);
     }
     let control = &mut control;
-    send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
+    send_msg_by(fd, bufs, HOST, move |fd, bufs| {
         sendmsg(fd, bufs, control, send_flags(fd, flags, HOST)?)
     })
 }
@@ -154,14 +199,14 @@ mod tests {
     use rustix::net::{AddressFamily, SocketType};
 
     #[test]
-    fn recv_fds_into_one_buffer_above_the_platforms_limit_fills_the_head() {
+    fn receive_into_one_buffer_above_the_platforms_limit_fills_the_head() {
         let mut platform = *HOST;
         platform.io_max = 3;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
         assert_eq!(crate::ops::stream::write(&theirs, b"hello"), Io::Ready(5));
         let mut buf = [0; 8];
         let bufs = &mut [IoSliceMut::new(&mut buf)];
-        let answer = recv_fds_by(ours.as_fd(), bufs, &mut [], RecvFlags::empty(), &platform);
+        let answer = receive(ours.as_fd(), bufs, RecvFlags::empty(), &platform, 0, drop);
         assert_eq!(answer.ready().unwrap().bytes, 3);
     }
 
@@ -172,40 +217,37 @@ mod tests {
         platform.peek_rights = false;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
         let flags = SendFlags::empty();
-        let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[ours.as_fd()], flags);
+        let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [ours.as_fd()], flags);
         assert_eq!(sent, Io::Ready(1));
         let receive = |flags| {
-            let mut byte = [0];
-            let mut into = [const { None }; 2];
+            let (mut byte, mut given) = ([0], 0);
             let bufs = &mut [IoSliceMut::new(&mut byte)];
-            let answer = recv_fds_by(ours.as_fd(), bufs, &mut into, flags, &platform);
+            let answer = receive(ours.as_fd(), bufs, flags, &platform, 9, |_| given += 1);
             let message = answer.ready().unwrap();
             assert_eq!((message.bytes, message.descriptors_lost), (1, false));
-            (message.descriptors, into.iter().flatten().count())
+            assert_eq!((message.descriptors, message.lost_because), (given, None));
+            given
         };
-        assert_eq!(receive(RecvFlags::PEEK), (0, 0));
-        assert_eq!(receive(RecvFlags::PEEK), (0, 0));
-        assert_eq!(receive(RecvFlags::empty()), (1, 1));
+        assert_eq!(receive(RecvFlags::PEEK), 0);
+        assert_eq!(receive(RecvFlags::PEEK), 0);
+        assert_eq!(receive(RecvFlags::empty()), 1);
     }
 
     #[test]
-    fn recv_fds_where_the_system_does_not_set_close_on_exec_sets_it() {
+    fn receive_where_the_system_does_not_set_close_on_exec_sets_it_before_they_are_seen() {
         let mut platform = *HOST;
         platform.msg_cmsg_cloexec = 0;
         platform.cmsg_cloexec_honoured = false;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
         let flags = SendFlags::empty();
-        let sent = send_fds(&theirs, &[IoSlice::new(b"!")], &[ours.as_fd()], flags);
+        let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [ours.as_fd(); 2], flags);
         assert_eq!(sent, Io::Ready(1));
-        let mut into = [const { None }; 2];
         let mut byte = [0];
         let bufs = &mut [IoSliceMut::new(&mut byte)];
-        let answer = recv_fds_by(ours.as_fd(), bufs, &mut into, RecvFlags::empty(), &platform);
+        let answer = receive(ours.as_fd(), bufs, RecvFlags::empty(), &platform, 9, |fd| {
+            assert_eq!(fcntl_getfd(&fd), Ok(FdFlags::CLOEXEC));
+        });
         let message = answer.ready().unwrap();
-        assert_eq!((message.descriptors, message.descriptors_lost), (1, false));
-        let [Some(fd), None] = into else {
-            panic!("one descriptor was sent")
-        };
-        assert_eq!(fcntl_getfd(&fd), Ok(FdFlags::CLOEXEC));
+        assert_eq!((message.descriptors, message.descriptors_lost), (2, false));
     }
 }

@@ -4,7 +4,7 @@
 use core::mem::MaybeUninit;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::io::{Errno, IoSlice, IoSliceMut, fcntl_dupfd_cloexec};
 use rustix::net::{self, AddressFamily, ReturnFlags};
 
 use super::address::{Address, PeerAddress};
@@ -12,7 +12,8 @@ use super::creation::set_close_on_exec;
 use super::stand_in::{
     RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, cmsg_space, recvmsg, sendmsg,
 };
-use super::vectored::{PASSED, fill, take};
+use super::stream::send;
+use super::vectored::{PASSED, fill, only, take};
 use super::{
     TRIES, answer_of_error, clamp, clamp_mut, recv_flags, retry_for, retry_interrupted,
     retry_lending, send_flags,
@@ -263,18 +264,22 @@ pub struct Message {
     pub bytes: usize,
     /// The sender, where the system names one.
     pub address: Option<PeerAddress>,
-    /// The message was longer than the buffers, and the rest of it is lost.
+    /// The message was longer than the buffers, and the rest of it is lost, or, with
+    /// [`RecvFlags::PEEK`], not shown.
     #[doc(alias = "MSG_TRUNC")]
     pub truncated: bool,
-    /// How many descriptors were put into the caller's storage, at its start.
+    /// How many descriptors the caller was given.
     pub descriptors: usize,
-    /// Not all descriptors that were sent are in the caller's storage, and the others
-    /// are closed: there were more than there was room for, or, on Linux, than this
-    /// process had numbers left (other systems answer `Err` for that, see
-    /// [`recv_fds`](crate::recv_fds)). Which are missing is not said, so who counts on
-    /// descriptors ends the conversation.
+    /// Not all descriptors that were sent reached the caller, and the others are closed.
+    /// Which are missing is not said, so who counts on descriptors ends the conversation.
     #[doc(alias = "MSG_CTRUNC")]
     pub descriptors_lost: bool,
+    /// Why they were lost, as far as the system tells. EMFILE: this process had no number
+    /// left for them, which is its own shortage and not its peer's fault (on Linux; what
+    /// other systems answer is at [`recv_fds_with`](crate::recv_fds_with)). `None`: there
+    /// was no place for them, as in [`recv_msg`], or nobody knows: other control data that
+    /// the caller turned on may have taken the room, or a security module refused them.
+    pub lost_because: Option<Errno>,
 }
 
 /// `recvmsg(fd, …)`—Receives a message into several buffers, without waiting.
@@ -316,23 +321,25 @@ pub fn recv_msg<Fd: Descriptor>(
     bufs: &mut [IoSliceMut<'_>],
     flags: RecvFlags,
 ) -> Io<Message> {
-    receive(fd.as_fd(), bufs, flags, HOST, |_| false)
+    receive(fd.as_fd(), bufs, flags, HOST, 0, drop)
 }
 
-/// Receives a message, and hands each descriptor that came with it to `keep`, which
-/// answers whether it kept it. All are close-on-exec by then.
+/// Receives a message, and hands each descriptor that came with it to `keep`, which keeps
+/// so many. All are close-on-exec by then.
 #[inline]
 pub(super) fn receive(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
     flags: RecvFlags,
     platform: &Platform,
-    keep: impl FnMut(OwnedFd) -> bool,
+    most: usize,
+    keep: impl FnMut(OwnedFd),
 ) -> Io<Message> {
+    let peeks = flags.contains(RecvFlags::PEEK);
     // Room for all that a message can carry: what systems do with descriptors that do
     // not fit into the control data differs. But for none where a peek would hand out
     // numbers that are no descriptors of ours.
-    let with_rights = platform.peek_rights || !flags.contains(RecvFlags::PEEK);
+    let with_rights = platform.peek_rights || !peeks;
     let mut room: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
     let mut control = match with_rights {
         true => RecvAncillaryBuffer::new(&mut room),
@@ -342,42 +349,59 @@ pub(super) fn receive(
     let answer = fill(fd, bufs, platform, PASSED, |bufs| {
         retry_for(Op::Recv, || recvmsg(fd, bufs, &mut control, flags))
     });
-    answer.map(|received| {
-        let (descriptors, lost) = take_descriptors(&mut control, platform, keep);
+    let answer = answer.map(|received| {
+        let cut = received.flags.contains(ReturnFlags::TRUNC);
+        let control_cut = with_rights && received.flags.contains(ReturnFlags::CTRUNC);
+        // Before the caller has closed any.
+        let shortage = if control_cut { shortage(fd) } else { None };
+        let (given, refused) = hand_out(&mut control, platform, keep);
         Message {
             bytes: received.bytes,
             address: received.address.map(PeerAddress::new),
-            truncated: received.flags.contains(ReturnFlags::TRUNC),
-            descriptors,
-            descriptors_lost: lost || with_rights && received.flags.contains(ReturnFlags::CTRUNC),
+            truncated: cut,
+            descriptors: given.min(most),
+            descriptors_lost: control_cut || refused.is_some() || given > most,
+            lost_because: shortage.or(refused),
         }
-    })
+    });
+    // Nothing is left in it, and its drop would look once more. If `keep` panics, it is
+    // dropped, and closes the rest.
+    core::mem::forget(control);
+    answer
 }
 
-/// Hands over the descriptors that came. Returns how many were kept, and whether
-/// one was closed instead.
+/// Hands over the descriptors that came. Returns how many, and why one was closed
+/// instead.
 #[inline]
-fn take_descriptors(
+fn hand_out(
     control: &mut RecvAncillaryBuffer<'_>,
     platform: &Platform,
-    mut keep: impl FnMut(OwnedFd) -> bool,
-) -> (usize, bool) {
-    let mut kept = 0;
-    let mut lost = false;
+    mut keep: impl FnMut(OwnedFd),
+) -> (usize, Option<Errno>) {
+    let mut given = 0;
+    let mut refused = None;
     for message in control.drain() {
         let RecvAncillaryMessage::ScmRights(descriptors) = message else {
             continue;
         };
         for fd in descriptors {
-            let safe = platform.cmsg_cloexec_honoured || set_close_on_exec(&fd).is_ok();
-            if safe && keep(fd) {
-                kept += 1;
-            } else {
-                lost = true;
+            if !platform.cmsg_cloexec_honoured {
+                if let Err(errno) = set_close_on_exec(&fd) {
+                    refused = Some(errno);
+                    continue;
+                }
             }
+            given += 1;
+            keep(fd);
         }
     }
-    (kept, lost)
+    (given, refused)
+}
+
+/// Why this process can be given no descriptor now.
+#[cold]
+fn shortage(fd: BorrowedFd<'_>) -> Option<Errno> {
+    fcntl_dupfd_cloexec(fd, 0).err()
 }
 
 /// `sendmsg(fd, …)`—Sends several buffers as one message, without waiting.
@@ -408,7 +432,11 @@ fn take_descriptors(
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/sendmsg.html)
 #[inline]
 pub fn send_msg<Fd: Descriptor>(fd: Fd, bufs: &[IoSlice<'_>], flags: SendFlags) -> Io {
-    send_msg_by(fd.as_fd(), bufs, HOST, move |fd, bufs| {
+    let fd = fd.as_fd();
+    if let Some(only) = only(bufs) {
+        return send(fd, only, flags);
+    }
+    send_msg_by(fd, bufs, HOST, move |fd, bufs| {
         let mut control = SendAncillaryBuffer::default();
         sendmsg(fd, bufs, &mut control, send_flags(fd, flags, HOST)?)
     })

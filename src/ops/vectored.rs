@@ -135,6 +135,15 @@ pub(super) fn take<T>(
     }
 }
 
+/// The bytes, if they are all in one buffer.
+#[inline]
+pub(super) fn only<'a>(bufs: &'a [IoSlice<'_>]) -> Option<&'a [u8]> {
+    match bufs {
+        [buf] => Some(buf.as_slice()),
+        _ => None,
+    }
+}
+
 /// rustix cuts what is too much for `readv` and `writev`, and does not let the system
 /// refuse it.
 const REFUSED: Option<Errno> = Some(TOO_MANY);

@@ -16,7 +16,7 @@ use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::address::{Address, PeerAddress};
 use crate::ops::connection::{accept, accept_from, connect, finish_connect, op_of_connect};
 use crate::ops::descriptor::Descriptor;
-use crate::ops::descriptors::recv_fds;
+use crate::ops::descriptors::{recv_fds, recv_fds_with};
 use crate::ops::message::{Message, op_to, recv_from, recv_from_with, recv_msg, send_to};
 use crate::ops::mode::NonBlocking;
 use crate::ops::poll::{poll, reported};
@@ -249,6 +249,17 @@ impl<F: Descriptor> Until<F> {
             })
         });
         received.and_then(|value| value.map_or(Io::WouldBlock, Io::Ready))
+    }
+
+    /// See [`recv_fds_with()`].
+    #[inline]
+    pub fn recv_fds_with(
+        &self,
+        bufs: &mut [IoSliceMut<'_>],
+        flags: RecvFlags,
+        mut keep: impl FnMut(OwnedFd),
+    ) -> Io<Message> {
+        self.retry(Retry::Recv, |fd| recv_fds_with(fd, bufs, flags, &mut keep))
     }
 
     /// [`connect()`], once, and then [`finish_connect()`] until the attempt has ended.

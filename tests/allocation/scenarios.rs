@@ -11,9 +11,9 @@ use std::time::Duration;
 use wouldblock::{
     AddressFamily, Deadline, Errno, Inline, Interest, Io, ModeGuard, NonBlocking, Op, PollSet,
     Readiness, RecvFlags, Retry, SendFlags, SocketAddrUnix, SocketType, accept, accept_from,
-    connect, finish_connect, is_nonblocking, pipe, poll, readv, recv, recv_fds, recv_from,
-    recv_msg, recv_with, send_fds, send_msg, send_to, set_nonblocking, socket, socketpair, until,
-    writev,
+    connect, finish_connect, is_nonblocking, pipe, poll, readv, recv, recv_fds, recv_fds_with,
+    recv_from, recv_from_with, recv_msg, recv_with, send_fds, send_msg, send_to, set_nonblocking,
+    socket, socketpair, until, writev,
 };
 
 use super::without_allocation;
@@ -38,6 +38,10 @@ fn bytes_in_and_out_allocate_nothing() {
         let mut raw = [MaybeUninit::uninit(); 16];
         assert_eq!(ours.recv(&mut buf, NONE), Io::WouldBlock);
         assert_eq!(recv_with(&ours, &mut raw, NONE, |_| ()), Io::WouldBlock);
+        assert_eq!(
+            recv_from_with(&ours, &mut raw, NONE, |_, _| ()),
+            Io::WouldBlock
+        );
         assert_eq!(ours.read(&mut buf), Io::WouldBlock);
         assert_eq!(theirs.send(b"four", SendFlags::empty()), Io::Ready(4));
         assert_eq!(theirs.write(b"four"), Io::Ready(4));
@@ -294,13 +298,27 @@ fn descriptors_in_messages_allocate_nothing() {
         let mut room = [const { None }; 253];
         let many = [ours.as_fd(); 254];
         assert!(recv_fds(&ours, into, &mut room, NONE).is_would_block());
-        assert_eq!(send_fds(&theirs, &from, &many[..253], SEND), Io::Ready(1));
+        assert_eq!(
+            send_fds(&theirs, &from, many.into_iter().take(253), SEND),
+            Io::Ready(1)
+        );
         let message = recv_fds(&ours, into, &mut room, NONE).ready().unwrap();
         assert_eq!(message.descriptors, 253);
-        assert_eq!(send_fds(&theirs, &from, &many[..2], SEND), Io::Ready(1));
+        assert_eq!(
+            send_fds(&theirs, &from, [ours.as_fd(); 2], SEND),
+            Io::Ready(1)
+        );
         let message = recv_fds(&ours, into, &mut room[..1], NONE).ready().unwrap();
         assert!(message.descriptors == 1 && message.descriptors_lost);
-        assert!(send_fds(&theirs, &from, &many, SEND).is_err());
+        assert_eq!(
+            send_fds(&theirs, &from, [ours.as_fd(); 9], SEND),
+            Io::Ready(1)
+        );
+        let mut places = room.iter_mut();
+        let keep = |fd| drop(places.next().map(|place| place.replace(fd)));
+        let message = recv_fds_with(&ours, into, NONE, keep).ready().unwrap();
+        assert_eq!(message.descriptors, 9);
+        assert!(send_fds(&theirs, &from, many, SEND).is_err());
     });
 }
 

@@ -125,22 +125,24 @@ macro_rules! rows {
 }
 
 #[rustfmt::skip]
-const ROWS: [Row; 39] = {
+const ROWS: [Row; 41] = {
     use wouldblock::*;
     rows! {
         "recv", Some(Op::Recv), SYS_recvfrom, 0, |w| recv(&w.ours, &mut [0; 8], IN).map(drop);
         "recv_with", Some(Op::Recv), SYS_recvfrom, 0, |w| recv_with(&w.ours, &mut [core::mem::MaybeUninit::uninit(); 8], IN, |_| ());
         "recv_from", Some(Op::Recv), SYS_recvfrom, 0, |w| recv_from(&w.udp, &mut [0; 8], IN).map(drop);
+        "recv_from_with", Some(Op::Recv), SYS_recvfrom, 0, |w| recv_from_with(&w.udp, &mut [core::mem::MaybeUninit::uninit(); 8], IN, |_, _| ());
         "recv_msg", Some(Op::Recv), SYS_recvmsg, 0, |w| recv_msg(&w.ours, &mut [IoSliceMut::new(&mut [0; 8])], IN).map(drop);
         "recv_fds", Some(Op::Recv), SYS_recvmsg, 0, |w| recv_fds(&w.ours, &mut [IoSliceMut::new(&mut [0; 8])], &mut [None], IN).map(drop);
+        "recv_fds_with", Some(Op::Recv), SYS_recvmsg, 0, |w| recv_fds_with(&w.ours, &mut [IoSliceMut::new(&mut [0; 8])], IN, drop).map(drop);
         "read", Some(Op::Read), SYS_read, 0, |w| read(&w.reader, &mut [0; 8]).map(drop);
         "readv", Some(Op::Read), SYS_readv, 0, |w| readv(&w.reader, &mut [IoSliceMut::new(&mut [0; 8])]).map(drop);
         "send", Some(Op::Send), SYS_sendto, 0, |w| send(&w.ours, b"!", OUT).map(drop);
         "send_all", Some(Op::Send), SYS_sendto, 0, |w| send_all(&w.ours, &mut &b"!"[..], OUT);
         "send_to (UDP)", Some(Op::Send), SYS_sendto, 0, |w| send_to(&w.udp, b"!", OUT, &w.udp_address()).map(drop);
         "send_to (AF_UNIX)", Some(Op::SendToUnix), SYS_sendto, 0, |w| send_to(&w.datagrams, b"!", OUT, &w.name("datagrams")).map(drop);
-        "send_msg", Some(Op::Send), SYS_sendmsg, 0, |w| send_msg(&w.ours, &[IoSlice::new(b"!")], OUT).map(drop);
-        "send_fds", Some(Op::Send), SYS_sendmsg, 0, |w| send_fds(&w.ours, &[IoSlice::new(b"!")], &[w.udp.as_fd()], OUT).map(drop);
+        "send_msg", Some(Op::Send), SYS_sendmsg, 0, |w| send_msg(&w.ours, &[IoSlice::new(b"!"); 2], OUT).map(drop);
+        "send_fds", Some(Op::Send), SYS_sendmsg, 0, |w| send_fds(&w.ours, &[IoSlice::new(b"!")], [w.udp.as_fd()], OUT).map(drop);
         "recv_msg of 1025 buffers: SO_TYPE", None, SYS_getsockopt, 0, |w| recv_msg(&w.ours, &mut [(); 1025].map(|()| IoSliceMut::new(&mut [])), IN).map(drop);
         "send_msg of 1025 buffers: SO_TYPE", None, SYS_getsockopt, 0, |w| send_msg(&w.ours, &[IoSlice::new(b"!"); 1025], OUT).map(drop);
         "readv of 1025 buffers: SO_TYPE", None, SYS_getsockopt, 0, |w| readv(&w.ours, &mut [(); 1025].map(|()| IoSliceMut::new(&mut []))).map(drop);

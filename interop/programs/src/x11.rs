@@ -4,7 +4,7 @@ use std::io::{Error, IoSlice, IoSliceMut, Result};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use wouldblock::{Interest, NonBlocking, OwnedFd, RecvFlags, SendFlags, recv_fds, send_fds};
+use wouldblock::{Interest, NonBlocking, OwnedFd, RecvFlags, SendFlags, recv_fds_with, send_fds};
 use x11rb::rust_connection::{self, PollMode};
 
 /// What one message can carry.
@@ -34,11 +34,9 @@ impl rust_connection::Stream for Stream {
     }
 
     fn read(&self, buf: &mut [u8], fds: &mut Vec<OwnedFd>) -> Result<usize> {
-        let mut places = [const { None }; MOST];
         let bufs = &mut [IoSliceMut::new(buf)];
-        let received = recv_fds(&self.socket, bufs, &mut places, RecvFlags::empty());
+        let received = recv_fds_with(&self.socket, bufs, RecvFlags::empty(), |fd| fds.push(fd));
         let message = received.into_io_result()?;
-        fds.extend(places.into_iter().flatten());
         if message.descriptors_lost {
             return Err(Error::other("descriptors were lost"));
         }
@@ -56,8 +54,8 @@ impl rust_connection::Stream for Stream {
         let bytes = bufs.iter().find_map(|buf| buf.get(..1));
         let byte = [IoSlice::new(bytes.unwrap_or_default())];
         let bufs = if most < fds.len() { &byte } else { bufs };
-        let these: Vec<_> = fds[..most].iter().map(AsFd::as_fd).collect();
-        let sent = send_fds(&self.socket, bufs, &these, SendFlags::empty());
+        let these = fds[..most].iter().map(AsFd::as_fd);
+        let sent = send_fds(&self.socket, bufs, these, SendFlags::empty());
         let n = sent.into_io_result()?;
         fds.drain(..most);
         Ok(n)

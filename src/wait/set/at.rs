@@ -13,7 +13,7 @@ use crate::mapping::readiness::Interest;
 use crate::ops::address::{Address, PeerAddress};
 use crate::ops::connection::{accept, accept_from, connect, finish_connect};
 use crate::ops::descriptor::Descriptor;
-use crate::ops::descriptors::recv_fds;
+use crate::ops::descriptors::{recv_fds, recv_fds_with};
 use crate::ops::message::{Message, op_to, recv_from, recv_from_with, recv_msg, send_to};
 use crate::ops::stream::{read, recv, recv_with, send, write};
 use crate::ops::vectored::{send_all, write_all};
@@ -106,7 +106,19 @@ impl<F: Descriptor> At<'_, F> {
         then: impl FnOnce(&mut [u8], Option<PeerAddress>) -> R,
     ) -> Io<R> {
         let answer = recv_from_with(&self.0.fd, buf, flags, then);
-        self.told(Op::Recv, answer, false)
+        self.told(Op::Recv, answer, Answer::Broken)
+    }
+
+    /// See [`recv_fds_with()`].
+    #[inline]
+    pub fn recv_fds_with(
+        &mut self,
+        bufs: &mut [IoSliceMut<'_>],
+        flags: RecvFlags,
+        keep: impl FnMut(OwnedFd),
+    ) -> Io<Message> {
+        let answer = recv_fds_with(&self.0.fd, bufs, flags, keep);
+        self.told(Op::Recv, answer, Answer::Broken)
     }
 
     /// See [`connect()`]. After `WouldBlock`, the set hands the descriptor out as

@@ -126,6 +126,7 @@ mod calls {
 #[allow(improper_ctypes_definitions, reason = "never called")]
 mod others {
     use super::*;
+    use core::mem::MaybeUninit;
     use wouldblock::{
         AddressFamily, Deadline, IoSlice, IoSliceMut, Message, OwnedFd, Retry, SocketType,
     };
@@ -150,6 +151,16 @@ mod others {
         wouldblock::recv_from(fd, buf, RecvFlags::empty()).is_ready()
     }
 
+    #[unsafe(no_mangle)]
+    extern "C" fn np_recv_from_with(
+        fd: BorrowedFd<'_>,
+        buf: &mut [MaybeUninit<u8>],
+        then: extern "C" fn(usize),
+    ) -> bool {
+        wouldblock::recv_from_with(fd, buf, RecvFlags::empty(), |bytes, _| then(bytes.len()))
+            .is_ready()
+    }
+
     // Of more buffers than a call takes, they ask for the socket's type.
     #[unsafe(no_mangle)]
     extern "C" fn np_readv(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> Io {
@@ -171,12 +182,21 @@ mod others {
     }
 
     #[unsafe(no_mangle)]
+    extern "C" fn np_recv_fds_with(
+        fd: BorrowedFd<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        keep: extern "C" fn(OwnedFd),
+    ) -> Io<Message> {
+        wouldblock::recv_fds_with(fd, bufs, RecvFlags::PEEK, |fd| keep(fd))
+    }
+
+    #[unsafe(no_mangle)]
     extern "C" fn np_send_fds(
         fd: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
         descriptors: &[BorrowedFd<'_>],
     ) -> Io {
-        wouldblock::send_fds(fd, bufs, descriptors, SendFlags::empty())
+        wouldblock::send_fds(fd, bufs, descriptors.iter().copied(), SendFlags::empty())
     }
 
     #[unsafe(no_mangle)]

@@ -75,23 +75,22 @@ impl Server {
     /// False when the client has gone.
     fn receive(&mut self) -> bool {
         let mut buf = [0; 4096];
-        let mut places = [const { None }; 253];
         let bufs = &mut [IoSliceMut::new(&mut buf)];
         let until = self.socket.until(DEADLINE);
-        let message = until.recv_fds(bufs, &mut places, RecvFlags::empty());
+        let fds = &mut self.fds;
+        let message = until.recv_fds_with(bufs, RecvFlags::empty(), |fd| fds.push(fd));
         let message = message.or_timed_out().unwrap();
         assert!(!message.descriptors_lost);
         self.bytes.extend_from_slice(&buf[..message.bytes]);
-        self.fds.extend(places.into_iter().flatten());
         message.bytes > 0
     }
 
     fn send(&mut self, mut bytes: &[u8], fds: &[OwnedFd]) {
         let until = self.socket.until(DEADLINE);
         if !fds.is_empty() {
-            let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             let sent = until.retry(Retry::Send, |fd| {
-                send_fds(fd, &[IoSlice::new(bytes)], &fds, SendFlags::empty())
+                let fds = fds.iter().map(AsFd::as_fd);
+                send_fds(fd, &[IoSlice::new(bytes)], fds, SendFlags::empty())
             });
             bytes = &bytes[sent.or_timed_out().unwrap()..];
         }
