@@ -19,7 +19,7 @@ use wouldblock::platform::HOST;
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, NonBlocking, Op, Outcome, RecvFlags, SendFlags,
     SocketAddrAny, SocketAddrUnix, SocketType, recv_fds, recv_fds_with, recv_from, recv_from_with,
-    recv_msg, send_fds, send_msg, send_to, socketpair,
+    recv_msg, send_fds, send_msg, send_to, set_nonblocking, socketpair,
 };
 
 const NONE: RecvFlags = RecvFlags::empty();
@@ -408,6 +408,69 @@ fn recv_msg_of_a_datagram_says_whether_it_was_cut_off() {
         recv_msg(&ours, bufs, NONE).is_would_block(),
         "the rest is lost"
     );
+}
+
+/// Whatever keeps messages, and an end of it that sends them.
+fn keepers_of_messages() -> [(OwnedFd, OwnedFd); 3] {
+    let pair = |kind| socketpair(AddressFamily::UNIX, kind, None).unwrap();
+    let (ours, address) = udp();
+    let theirs = UdpSocket::bind("127.0.0.1:0").unwrap();
+    theirs.connect(address).unwrap();
+    let ours = ours.into_inner().into();
+    let all = [
+        pair(SocketType::DGRAM),
+        pair(SocketType::SEQPACKET),
+        (ours, theirs.into()),
+    ];
+    for (ours, _) in &all {
+        set_nonblocking(ours, true).unwrap();
+    }
+    all
+}
+
+#[test]
+fn recv_msg_of_a_cut_message_tells_its_length_to_a_peek_alone() {
+    let told = HOST.peek_tells_length.then_some(7);
+    for (ours, theirs) in keepers_of_messages() {
+        assert_eq!(wouldblock::send(&theirs, b"message", SEND), Io::Ready(7));
+        wait_to_read(&ours);
+        let mut buf = [0; 8];
+        let mut length = |room: usize, flags| {
+            let bufs = &mut [IoSliceMut::new(&mut buf[..room])];
+            let message = recv_msg(&ours, bufs, flags).ready().unwrap();
+            assert_eq!((message.bytes, message.truncated), (room.min(7), room < 7));
+            message.length
+        };
+        for room in [0, 1, 6] {
+            assert_eq!(length(room, RecvFlags::PEEK), told, "{room}");
+        }
+        assert_eq!(length(7, RecvFlags::PEEK), Some(7));
+        assert_eq!(length(8, RecvFlags::PEEK), Some(7));
+        // The rest is lost, and how long the next one is says nothing.
+        let next = b"the next message";
+        assert_eq!(wouldblock::send(&theirs, next, SEND), Io::Ready(16));
+        assert_eq!(length(3, NONE), None);
+    }
+}
+
+#[test]
+fn recv_msg_of_a_stream_knows_the_length_of_what_came() {
+    let (ours, theirs) = stream_pair();
+    let (tcp, peer) = tcp_pair();
+    set_nonblocking(&tcp, true).unwrap();
+    assert_eq!(theirs.send(b"hello", SEND), Io::Ready(5));
+    assert_eq!(wouldblock::send(&peer, b"hello", SEND), Io::Ready(5));
+    wait_to_read(&tcp);
+    for fd in [ours.as_fd(), tcp.as_fd()] {
+        for flags in [RecvFlags::PEEK, NONE] {
+            let mut buf = [0; 3];
+            let bufs = &mut [IoSliceMut::new(&mut buf)];
+            let message = recv_msg(fd, bufs, flags).ready().unwrap();
+            assert_eq!((message.length, message.truncated), (Some(3), false));
+            assert_eq!(&buf, b"hel", "{flags:?}");
+        }
+        assert_eq!(wouldblock::recv(fd, &mut [0; 8], NONE), Io::Ready(2));
+    }
 }
 
 #[test]

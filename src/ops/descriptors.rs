@@ -250,4 +250,19 @@ mod tests {
         let message = answer.ready().unwrap();
         assert_eq!((message.descriptors, message.descriptors_lost), (2, false));
     }
+
+    #[test]
+    fn receive_where_no_peek_tells_the_length_says_unknown() {
+        let mut platform = *HOST;
+        platform.peek_tells_length = false;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
+        assert_eq!(crate::ops::stream::write(&theirs, b"hello"), Io::Ready(5));
+        let length = |room: usize| {
+            let mut buf = [0; 8];
+            let bufs = &mut [IoSliceMut::new(&mut buf[..room])];
+            let answer = receive(ours.as_fd(), bufs, RecvFlags::PEEK, &platform, 0, drop);
+            answer.ready().unwrap().length
+        };
+        assert_eq!((length(0), length(4), length(5)), (None, None, Some(5)));
+    }
 }

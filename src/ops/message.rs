@@ -24,6 +24,7 @@ use crate::mapping::io::Io;
 use crate::mapping::readiness::Interest;
 use crate::ops::descriptor::Descriptor;
 use crate::ops::poll::ready;
+use crate::platform::host::MSG_TRUNC;
 use crate::platform::{HOST, Platform};
 
 /// `recvfrom(fd, buf, flags)`—Receives a message and its sender's address,
@@ -268,6 +269,11 @@ pub struct Message {
     /// [`RecvFlags::PEEK`], not shown.
     #[doc(alias = "MSG_TRUNC")]
     pub truncated: bool,
+    /// How long the whole message is, if that is known: of one that was not cut, and of a
+    /// stream, it is [`bytes`](Self::bytes). How long one was that was cut, a peek alone
+    /// can tell, on the systems of [`Platform::peek_tells_length`] (Linux, FreeBSD 14); it
+    /// asks once more for that, so another thread must not receive meanwhile.
+    pub length: Option<usize>,
     /// How many descriptors the caller was given.
     pub descriptors: usize,
     /// Not all descriptors that were sent reached the caller, and the others are closed.
@@ -309,6 +315,24 @@ pub struct Message {
 /// let message = recv_msg(&ours, &mut bufs, RecvFlags::empty()).ready().unwrap();
 /// assert_eq!((message.bytes, message.truncated), (8, true));
 /// assert_eq!((&head, &body), (b"head", b"body"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// A peek, where the system tells, says how long the message is before it is received:
+///
+/// ```
+/// # use std::io::IoSliceMut;
+/// # use std::os::unix::net::UnixDatagram;
+/// # use wouldblock::{RecvFlags, recv_msg, set_nonblocking};
+/// # let (ours, theirs) = UnixDatagram::pair()?;
+/// # set_nonblocking(&ours, true)?;
+/// # theirs.send(b"headbody and more")?;
+/// let nowhere = &mut [IoSliceMut::new(&mut [])];
+/// let seen = recv_msg(&ours, nowhere, RecvFlags::PEEK).ready().unwrap();
+/// let mut buf = vec![0; seen.length.unwrap_or(64 * 1024)];
+/// let bufs = &mut [IoSliceMut::new(&mut buf)];
+/// let message = recv_msg(&ours, bufs, RecvFlags::empty()).ready().unwrap();
+/// assert_eq!(&buf[..message.bytes], b"headbody and more");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
@@ -359,6 +383,11 @@ pub(super) fn receive(
             bytes: received.bytes,
             address: received.address.map(PeerAddress::new),
             truncated: cut,
+            length: match cut {
+                false => Some(received.bytes),
+                true if peeks && platform.peek_tells_length => whole_length(fd, received.bytes),
+                true => None,
+            },
             descriptors: given.min(most),
             descriptors_lost: control_cut || refused.is_some() || given > most,
             lost_because: shortage.or(refused),
@@ -402,6 +431,16 @@ fn hand_out(
 #[cold]
 fn shortage(fd: BorrowedFd<'_>) -> Option<Errno> {
     fcntl_dupfd_cloexec(fd, 0).err()
+}
+
+/// How long the message is of which a peek has shown so much.
+#[cold]
+fn whole_length(fd: BorrowedFd<'_>, shown: usize) -> Option<usize> {
+    let flags = net::RecvFlags::PEEK | net::RecvFlags::DONTWAIT | MSG_TRUNC;
+    let nothing: &mut [u8] = &mut [];
+    let (_, length) = net::recv(fd, nothing, flags).ok()?;
+    // Less is of another message, or of a family that does not tell.
+    (length > shown).then_some(length)
 }
 
 /// `sendmsg(fd, …)`—Sends several buffers as one message, without waiting.
@@ -461,6 +500,18 @@ mod tests {
     use crate::ops::creation::socketpair;
     use rustix::fd::AsFd;
     use rustix::net::SocketType;
+
+    /// Another thread took the message that was shown, or the family does not tell.
+    #[test]
+    fn whole_length_that_is_not_above_what_was_shown_is_unknown() {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
+        assert_eq!(whole_length(ours.as_fd(), 0), None);
+        assert_eq!(send(&theirs, b"hello", SendFlags::empty()), Io::Ready(5));
+        let told = HOST.peek_tells_length.then_some(5);
+        assert_eq!(whole_length(ours.as_fd(), 4), told);
+        assert_eq!(whole_length(ours.as_fd(), 5), None);
+        assert_eq!(whole_length(ours.as_fd(), 6), None);
+    }
 
     #[test]
     fn send_msg_of_one_buffer_above_the_platforms_limit_takes_the_head() {

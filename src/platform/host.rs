@@ -9,6 +9,7 @@
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use super::{ALL, POSIX, Platform};
 
@@ -116,6 +117,11 @@ pub(super) const INVALID: u16 =
 /// has no such flag.
 pub(crate) const O_DIRECT: OFlags = OFlags::from_bits_retain(named_flag!(OFlags, "DIRECT"));
 
+/// With a peek, what asks for the length of the whole message, where that is answered;
+/// nothing where rustix has no such flag.
+pub(crate) const MSG_TRUNC: RecvFlags =
+    RecvFlags::from_bits_retain(named_flag!(RecvFlags, "TRUNC"));
+
 /// Stops the build, with a sentence that names the fact, where the target has another
 /// number. 0: rustix does not know it there, so nothing is compared.
 macro_rules! hold {
@@ -152,7 +158,7 @@ hold! {
     pollwrnorm == poll_bits(PollFlags::WRNORM);
     pollrdhup == poll_bits(PollFlags::from_bits_retain(named_flag!(PollFlags, "RDHUP")));
     msg_nosignal == named_flag!(rustix::net::SendFlags, "NOSIGNAL");
-    msg_cmsg_cloexec == named_flag!(rustix::net::RecvFlags, "CMSG_CLOEXEC");
+    msg_cmsg_cloexec == named_flag!(RecvFlags, "CMSG_CLOEXEC");
 }
 
 /// Both flags are passed, or neither: one alone would be a descriptor that is
