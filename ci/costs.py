@@ -13,10 +13,10 @@ INSTRUCTIONS = {name: Cargo("build --quiet --release --bin instructions", "bench
                 for name, flags in {"direct": "", "libc": "--cfg rustix_use_libc"}.items()}
 
 
-END_TO_END = ("rounds", "waits", "transfers", "transfers-processor")
+END_TO_END = ("rounds", "messages", "waits", "transfers", "transfers-processor")
 
 
-@check("[instructions [--quick] | syscalls [--list] | rounds, waits, transfers, transfers-processor [TURNS [ROW]] | "
+@check("[instructions [--quick] | syscalls [--list] | rounds, messages, waits, transfers, transfers-processor [TURNS [ROW]] | "
        "cost [RUNS] | proxy [GIB SECONDS ROUNDS [PART...]]] [--write]",
        builds=INSTRUCTIONS.values(), packages="valgrind strace", faults=[
     Fault("the compiler cannot see through an answer", "src/mapping/io.rs", "match op.outcome(",
@@ -28,8 +28,8 @@ def bench(what="instructions", *arguments):
     instructions: of every operation, on both of rustix's backends, by valgrind; --quick
     beside rustix by hand alone. syscalls: of common tasks, by strace, with --list their
     names. Interleaved ratios of time: rounds, of ping-pong and of waiting for one of many;
-    waits, of a read under a deadline that is ready, waited for, or timed out; transfers, of
-    bytes a second, 1 KiB to 64 MiB, sent or copied by std's io::copy; transfers-processor, of
+    messages, of uninitialised memory and of room for descriptors; waits, of a read under a
+    deadline that is ready, waited for, or timed out; transfers, of bytes a second, 1 KiB to 64 MiB, sent or copied by std's io::copy; transfers-processor, of
     the same in processor time, which a busy machine disturbs less; ROW is a part of the
     names of the rows to measure. cost: clean builds, crates and sizes against rustix
     alone. proxy: benches/proxy, with wrk, haproxy, nginx, socat, redis, tokio and the proxy
@@ -124,7 +124,8 @@ def end_to_end(which, write, turns=31, row=""):
     figure(f"{which}: {len(rows)} rows; more than 5 % behind {len(behind)} times")
 
 
-OURS_IN_TABLES = ("wouldblock", "wouldblock, poll", "wouldblock, PollSet", "`until`", "an entry of a set")
+OURS_IN_TABLES = ("wouldblock", "wouldblock, poll", "wouldblock, PollSet", "`until`", "an entry of a set",
+                  "recv_from_with", "recv_fds_with")
 
 MANIFEST = """
 [package]

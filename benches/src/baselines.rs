@@ -6,9 +6,10 @@
 //!   after a signal, SIGPIPE is kept away, the outcome table of the operation is
 //!   followed. No operation of this crate may take more instructions than it.
 
+use std::hint::black_box;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -16,7 +17,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendFlags, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketFlags,
+    SendAncillaryMessage, SendFlags, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketFlags,
 };
 use rustix::{event, fs, io, net};
 
@@ -119,6 +120,51 @@ pub mod bare {
         let (one, two) = buf.split_at(1);
         let bufs = [IoSlice::new(one), IoSlice::new(two)];
         let mut control = SendAncillaryBuffer::default();
+        answer(net::sendmsg(fd, &bufs, &mut control, SendFlags::empty()))
+    }
+
+    #[inline(never)]
+    pub fn recv_from_with(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+        let mut buf = [MaybeUninit::uninit(); 64 * 1024];
+        match net::recvfrom(fd, &mut buf[..], RecvFlags::empty()) {
+            Ok(((bytes, _), _, address)) => {
+                black_box(&address);
+                ready(black_box(bytes).len())
+            }
+            Err(Errno::AGAIN) => WOULD_BLOCK,
+            Err(errno) => failed(errno.raw_os_error()),
+        }
+    }
+
+    /// With room for one descriptor.
+    #[inline(never)]
+    pub fn recv_fds_with(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+        let mut bufs = [IoSliceMut::new(buf)];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        match net::recvmsg(fd, &mut bufs, &mut control, RecvFlags::empty()) {
+            Ok(message) => {
+                for part in control.drain() {
+                    if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+                        descriptors.for_each(|fd| drop(black_box(fd)));
+                    }
+                }
+                ready(message.bytes)
+            }
+            Err(Errno::AGAIN) => WOULD_BLOCK,
+            Err(errno) => failed(errno.raw_os_error()),
+        }
+    }
+
+    #[inline(never)]
+    pub fn send_fds((fd, fds): &(OwnedFd, Vec<OwnedFd>), buf: &mut [u8]) -> u64 {
+        let bufs = [IoSlice::new(buf)];
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+            return failed(Errno::INVAL.raw_os_error());
+        }
         answer(net::sendmsg(fd, &bufs, &mut control, SendFlags::empty()))
     }
 
@@ -328,6 +374,51 @@ pub mod fair {
         }
         let mut control = SendAncillaryBuffer::default();
         retry!(net::sendmsg(fd, bufs, &mut control, SendFlags::NOSIGNAL), n => ready(n))
+    }
+
+    #[inline(never)]
+    pub fn recv_from_with(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+        let mut buf = [MaybeUninit::uninit(); 64 * 1024];
+        retry!(net::recvfrom(fd, &mut buf[..], RecvFlags::empty()), ((bytes, _), _, address) => {
+            black_box(&address);
+            ready(black_box(bytes).len())
+        })
+    }
+
+    /// Close-on-exec, as many as can come, and it is known whether all did.
+    #[inline(never)]
+    pub fn recv_fds_with(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+        let mut bufs = [IoSliceMut::new(buf)];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        retry!(net::recvmsg(fd, &mut bufs, &mut control, flags), message => {
+            for part in control.drain() {
+                if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+                    descriptors.for_each(|fd| drop(black_box(fd)));
+                }
+            }
+            black_box(&message.address);
+            black_box(message.flags.contains(ReturnFlags::TRUNC));
+            black_box(message.flags.contains(ReturnFlags::CTRUNC));
+            ready(message.bytes)
+        })
+    }
+
+    /// As many as there are, which have to lie side by side; without any, it is `send`.
+    #[inline(never)]
+    pub fn send_fds((fd, fds): &(OwnedFd, Vec<OwnedFd>), buf: &mut [u8]) -> u64 {
+        if fds.is_empty() {
+            retry!(net::send(fd, &*buf, SendFlags::NOSIGNAL), n => ready(n));
+        }
+        let bufs = [IoSlice::new(buf)];
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+            return failed(Errno::INVAL.raw_os_error());
+        }
+        retry!(net::sendmsg(fd, &bufs, &mut control, SendFlags::NOSIGNAL), n => ready(n))
     }
 
     /// Connections that died in the queue are passed over, sixteen at most.

@@ -1,6 +1,8 @@
 //! The rounds of this crate.
 
+use std::hint::black_box;
 use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -125,6 +127,16 @@ pub fn recv_from(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
 }
 
 #[inline(never)]
+pub fn recv_from_with(fd: &OwnedFd, _: &mut [u8]) -> u64 {
+    let mut buf = [MaybeUninit::uninit(); 64 * 1024];
+    let answer = wouldblock::recv_from_with(fd, &mut buf, RecvFlags::empty(), |bytes, address| {
+        black_box(&address);
+        ready(black_box(bytes).len())
+    });
+    answer!(answer, n => n)
+}
+
+#[inline(never)]
 pub fn send_to(to: &To<OwnedFd, SocketAddrV4>, buf: &mut [u8]) -> u64 {
     answer!(wouldblock::send_to(to.0, buf, SendFlags::empty(), &to.1), n => ready(n))
 }
@@ -138,6 +150,26 @@ pub fn recv_msg(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
         std::hint::black_box((message.truncated, message.descriptors_lost));
         ready(message.bytes)
     })
+}
+
+#[inline(never)]
+pub fn recv_fds_with(fd: &OwnedFd, buf: &mut [u8]) -> u64 {
+    let mut bufs = [IoSliceMut::new(buf)];
+    let answer = wouldblock::recv_fds_with(fd, &mut bufs, RecvFlags::empty(), |fd| {
+        drop(black_box(fd));
+    });
+    answer!(answer, message => {
+        black_box(&message.address);
+        black_box((message.truncated, message.descriptors_lost));
+        ready(message.bytes)
+    })
+}
+
+#[inline(never)]
+pub fn send_fds((fd, fds): &(OwnedFd, Vec<OwnedFd>), buf: &mut [u8]) -> u64 {
+    let bufs = [IoSlice::new(buf)];
+    let fds = fds.iter().map(AsFd::as_fd);
+    answer!(wouldblock::send_fds(fd, &bufs, fds, SendFlags::empty()), n => ready(n))
 }
 
 #[inline(never)]

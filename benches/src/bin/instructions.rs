@@ -23,7 +23,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketAddrV4, SocketType};
-use wouldblock::{Growable, Interest, PollSet};
+use wouldblock::{Growable, Interest, Io, PollSet, SendFlags};
 use wouldblock_benches::baselines::{bare, fair, nothing};
 use wouldblock_benches::ours::Late;
 #[cfg(feature = "peers")]
@@ -54,11 +54,15 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     ("recv_from", "would block", 2),
     ("recv_from", "ready", 2),
     ("recv_from", "error", 2),
+    ("recv_from_with", "would block", 1),
+    ("recv_from_with", "ready", 3),
     ("send_to", "ready", 3),
     ("send_to", "error", 5),
     ("send_msg", "would block", 1),
     ("send_msg", "ready", 3),
     ("send_msg", "error", 4),
+    // They are counted.
+    ("recv_fds_with", "ready, one", 5),
     ("finish_connect", "ready", 1),
     ("finish_connect", "would block", 3),
     ("finish_connect", "error", 4),
@@ -82,10 +86,13 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
 const EXCEPTIONS: &[(&str, &str, u64)] = &[
     // rustix's call is not inlined here, and its answer is copied once more, with
     // the address, into a `Message`.
-    ("recv_msg", "would block", 5),
-    ("recv_msg", "ready", 9),
-    ("recv_msg", "error", 8),
+    ("recv_msg", "ready", 2),
     ("recv_from", "ready", 16),
+    ("recv_from_with", "would block", 8),
+    ("recv_from_with", "ready", 24),
+    ("recv_fds_with", "ready, none", 1),
+    // They are counted.
+    ("recv_fds_with", "ready, one", 14),
     // The compiler lets the error exits share their end.
     // What was refused is put back: one call more.
     ("set_nonblocking", "error", 7),
@@ -500,6 +507,17 @@ fn datagrams() {
         &no_socket
     );
 
+    let recv_from_with = |case: Case<'_>| {
+        case.run(OURS, view(&socket), ours::recv_from_with)
+            .run(FAIR, view(&socket), fair::recv_from_with)
+            .run("bare", view(&socket), bare::recv_from_with);
+    };
+    recv_from_with(case("recv_from_with", "would block", WOULD_BLOCK));
+    recv_from_with(Case {
+        before: &fill,
+        ..case("recv_from_with", "ready", ready(8))
+    });
+
     let to = SocketAddrV4::new(Ipv4Addr::LOCALHOST, there.port());
     let fd: OwnedFd = view(&socket);
     let send_to = |case: Case<'_>| {
@@ -603,6 +621,36 @@ fn messages() {
         case("send_msg", "error", failed(Errno::PIPE.raw_os_error())),
         &gone
     );
+
+    let recv_fds_with = |case: Case<'_>| {
+        case.run(OURS, view(&socket), ours::recv_fds_with)
+            .run(FAIR, view(&socket), fair::recv_fds_with)
+            .run("bare", view(&socket), bare::recv_fds_with);
+    };
+    recv_fds_with(case("recv_fds_with", "would block", WOULD_BLOCK));
+    recv_fds_with(Case {
+        before: &fill,
+        ..case("recv_fds_with", "ready, none", ready(8))
+    });
+    let pass = || {
+        let bufs = [wouldblock::IoSlice::new(b"12345678")];
+        let sent = wouldblock::send_fds(&peer, &bufs, [peer.as_fd()], SendFlags::empty());
+        assert_eq!(sent, Io::Ready(8));
+    };
+    recv_fds_with(Case {
+        before: &pass,
+        ..case("recv_fds_with", "ready, one", ready(8))
+    });
+    for (path, count) in [("ready, none", 0), ("ready, one", 1)] {
+        let view = || (view(&socket), (0..count).map(|_| view(&socket)).collect());
+        Case {
+            after: &drain,
+            ..case("send_fds", path, ready(8))
+        }
+        .run(OURS, view(), ours::send_fds)
+        .run(FAIR, view(), fair::send_fds)
+        .run("bare", view(), bare::send_fds);
+    }
 }
 
 fn connections() {

@@ -5,9 +5,10 @@
 //!
 //!     cargo run --release --features runtimes --bin end_to_end WHICH [TURNS [ROW]]
 //!
-//! WHICH is rounds, waits, transfers or transfers-processor, and ROW a part of the names
+//! WHICH is rounds, messages, waits, transfers or transfers-processor, and ROW a part of the names
 //! of the rows to measure.
 
+mod messages;
 mod transfers;
 mod waits;
 
@@ -39,11 +40,12 @@ fn main() {
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
     match &which[..] {
         "rounds" => rounds(turns),
+        "messages" => messages::compare_all(turns),
         "waits" => waits::compare_all(turns),
         "transfers" => transfers::compare_all(turns, libc::CLOCK_MONOTONIC),
         // Of all threads, which a busy machine disturbs less.
         "transfers-processor" => transfers::compare_all(turns, libc::CLOCK_PROCESS_CPUTIME_ID),
-        _ => panic!("one of: rounds, waits, transfers, transfers-processor"),
+        _ => panic!("one of: rounds, messages, waits, transfers, transfers-processor"),
     }
     let load = std::fs::read_to_string("/proc/loadavg").unwrap();
     let load: Vec<_> = load.split(' ').take(3).collect();
