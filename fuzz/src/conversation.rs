@@ -21,8 +21,9 @@ use rustix::net::Shutdown;
 use wouldblock::{
     AddressFamily, Errno, Interest, Io, IoSlice, IoSliceMut, ModeGuard, NonBlocking, Op, Outcome,
     Readiness, RecvFlags, SendFlags, SocketType, accept_from, connect, finish_connect,
-    is_nonblocking, pipe, poll, read, readv, recv, recv_from, recv_msg, recv_with, send, send_msg,
-    set_nonblocking, socket, socketpair, until, write, writev,
+    is_nonblocking, pipe, poll, read, readv, recv, recv_fds_with, recv_from, recv_from_with,
+    recv_msg, recv_with, send, send_fds, send_msg, set_nonblocking, socket, socketpair, until,
+    write, writev,
 };
 
 use self::model::{Kind, Model};
@@ -368,6 +369,14 @@ fn receive_by(op: Op, form: u8, fd: &OwnedFd, buf: &mut [u8], flags: RecvFlags) 
         }),
         (Op::Recv, 2) => recv_from(fd, buf, flags).map(|(n, _)| n),
         (Op::Recv, 3) => recv_msg(fd, &mut halves, flags).map(|message| message.bytes),
+        (Op::Recv, 4) if size <= raw.len() => {
+            recv_from_with(fd, &mut raw[..size], flags, |bytes, _| {
+                buf[..bytes.len()].copy_from_slice(bytes);
+                bytes.len()
+            })
+        }
+        (Op::Recv, 5) => recv_fds_with(fd, &mut halves, flags, |_| unreachable!("none was sent"))
+            .map(|message| message.bytes),
         (Op::Recv, _) => recv(fd, buf, flags),
         (_, 2) => readv(fd, &mut halves),
         _ => read(fd, buf),
@@ -381,6 +390,8 @@ fn transmit_by(op: Op, form: u8, fd: &OwnedFd, buf: &[u8]) -> Io {
     match (op, form) {
         (Op::Send, 1) => NonBlocking::new(fd).unwrap().send(buf, flags),
         (Op::Send, 2) => send_msg(fd, &halves, flags),
+        (Op::Send, 3) => send_fds(fd, &halves, std::iter::empty(), flags),
+        (Op::Send, 4) => send_fds(fd, &[IoSlice::new(buf)], std::iter::empty(), flags),
         (Op::Send, _) => send(fd, buf, flags),
         (_, 1) => NonBlocking::new(fd).unwrap().write(buf),
         (_, 2) => writev(fd, &halves),
