@@ -77,8 +77,8 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     // For each descriptor its interest is loaded, which may change, and whether it
     // rests; and some for handing out in turn. Where the last is ready, a set that
     // begins to look there is faster than who begins at the first.
-    ("PollSet", "ready, 1 of them", 16),
-    ("PollSet", "the first of 1 ready", 16),
+    ("PollSet", "ready, 1 of them", 8),
+    ("PollSet", "the first of 1 ready", 8),
     ("PollSet", "the first of 64 ready", 5 * 64),
     ("PollSet", "the first of 512 ready", 4 * 512),
 ];
@@ -101,8 +101,8 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     // each descriptor, and the hand-out.
     ("until, recv", "waits once", 340),
     ("entry, recv", "waits once", 320),
-    ("PollSet", "ready, 1 of them", 24),
-    ("PollSet", "the first of 1 ready", 24),
+    ("PollSet", "ready, 1 of them", 8),
+    ("PollSet", "the first of 1 ready", 8),
     ("PollSet", "the first of 64 ready", 5 * 64),
     ("PollSet", "the first of 512 ready", 4 * 512),
 ];
