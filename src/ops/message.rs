@@ -15,7 +15,7 @@ use super::stand_in::{
 use super::stream::send;
 use super::vectored::{PASSED, fill, only, take};
 use super::{
-    TRIES, answer_of_error, clamp, clamp_mut, recv_flags, retry_for, retry_interrupted,
+    TRIES, clamp, clamp_mut, is_interrupted, recv_flags, retry_for, retry_interrupted,
     retry_lending, send_flags,
 };
 use crate::mapping::classify::{Op, leaves_open_whose_queue};
@@ -272,7 +272,7 @@ pub struct Message {
     /// How long the whole message is, if that is known: of one that was not cut, and of a
     /// stream, it is [`bytes`](Self::bytes). How long one was that was cut, a peek alone
     /// can tell, on the systems of [`Platform::peek_tells_length`] (Linux, FreeBSD 14); it
-    /// asks once more for that, so another thread must not receive meanwhile.
+    /// asks once more for that, so nobody else may receive meanwhile.
     pub length: Option<usize>,
     /// How many descriptors the caller was given.
     pub descriptors: usize,

@@ -112,27 +112,16 @@ macro_rules! retry_lending {
         loop {
             match $call {
                 Ok($ready) => return Io::Ready($value),
-                Err(errno) => {
-                    if let Some(answer) = answer_of_error(Op::Recv, errno, &mut left) {
-                        return answer;
-                    }
+                // A number that the compiler knew would be as many copies of the loop.
+                Err(errno) if left > 1 && is_interrupted(Op::Recv, errno) => {
+                    left = core::hint::black_box(left) - 1;
                 }
+                Err(errno) => return Io::from_result(Op::Recv, Err(errno)),
             }
         }
     }};
 }
 use retry_lending;
-
-/// What a failed call answers; `None` says to make it again.
-#[inline(always)]
-fn answer_of_error<T>(op: Op, errno: Errno, left: &mut usize) -> Option<Io<T>> {
-    if *left > 1 && is_interrupted(op, errno) {
-        // A number that the compiler knew would be as many copies of the loop.
-        *left = core::hint::black_box(*left) - 1;
-        return None;
-    }
-    Some(Io::from_result(op, Err(errno)))
-}
 
 #[inline(always)]
 fn is_interrupted(op: Op, errno: Errno) -> bool {

@@ -6,7 +6,7 @@ use rustix::fd::AsFd;
 use rustix::{io, net};
 
 use super::{
-    TRIES, answer_of_error, clamp, clamp_mut, recv_flags, retry_interrupted, retry_lending,
+    TRIES, clamp, clamp_mut, is_interrupted, recv_flags, retry_interrupted, retry_lending,
     send_flags,
 };
 use crate::mapping::classify::Op;

@@ -88,8 +88,8 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     // the address, into a `Message`.
     ("recv_msg", "ready", 2),
     ("recv_from", "ready", 16),
-    ("recv_from_with", "would block", 8),
-    ("recv_from_with", "ready", 24),
+    ("recv_from_with", "would block", 7),
+    ("recv_from_with", "ready", 23),
     ("recv_fds_with", "ready, none", 1),
     // They are counted.
     ("recv_fds_with", "ready, one", 14),
