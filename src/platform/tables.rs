@@ -249,7 +249,6 @@ impl Platform {
     /// assert_eq!(table.name, "linux-mips");
     /// assert!(Platform::of_target("windows", "x86_64", "msvc").is_none());
     /// ```
-    #[must_use]
     pub fn of_target(os: &str, arch: &str, env: &str) -> Option<&'static Self> {
         let fit = |table: &&Self| {
             let fits = table

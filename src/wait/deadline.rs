@@ -35,7 +35,7 @@ static_assertions::assert_impl_all!(Deadline: Copy, Send, Sync, Unpin);
 impl Deadline {
     /// The moment `time` from now.
     #[inline]
-    #[must_use]
+    #[must_use = "a deadline waits for nothing: give it to `until` or to a set"]
     pub fn after(time: Duration) -> Self {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self {
@@ -45,14 +45,12 @@ impl Deadline {
 
     /// No moment: the wait ends only with what it waits for.
     #[inline]
-    #[must_use]
     pub const fn never() -> Self {
         Self { at: u64::MAX }
     }
 
     /// How long it is until then: zero if it has passed, `None` for never.
     #[inline]
-    #[must_use]
     pub fn remaining(self) -> Option<Duration> {
         if self.at == u64::MAX {
             None
@@ -69,7 +67,6 @@ impl Deadline {
 
     /// Whether the moment has come.
     #[inline]
-    #[must_use]
     pub fn has_passed(self) -> bool {
         self.remaining() == Some(Duration::ZERO)
     }

@@ -287,7 +287,7 @@ impl<F: Descriptor> Until<F> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[doc(alias = "connect_timeout")]
-    pub fn connect(&self, address: &impl Address) -> Io<()> {
+    pub fn connect(&self, address: &(impl Address + ?Sized)) -> Io<()> {
         let mut begun = false;
         self.turns(op_of_connect(address), |fd, _| {
             if begun {

@@ -125,7 +125,7 @@ impl<F: Descriptor> At<'_, F> {
     /// writable, if that is asked for, and then it is
     /// [`finish_connect`](Self::finish_connect).
     #[inline]
-    pub fn connect(&mut self, address: &impl Address) -> Io<()> {
+    pub fn connect(&mut self, address: &(impl Address + ?Sized)) -> Io<()> {
         let answer = connect(&self.0.fd, address);
         // Of which every failure is final.
         self.told(Op::ConnectUnix, answer, Answer::Broken)
@@ -160,14 +160,12 @@ impl<F: Descriptor> At<'_, F> {
 
     /// The descriptor, for a call that the set need not know of.
     #[inline]
-    #[must_use]
     pub fn fd(&self) -> &F {
         &self.0.fd
     }
 
     /// What is waited for.
     #[inline]
-    #[must_use]
     pub fn interest(&self) -> Interest {
         self.0.interest
     }
@@ -180,7 +178,6 @@ impl<F: Descriptor> At<'_, F> {
 
     /// The errno of its last call, if it is to be made again without an event: what the
     /// entry rests for. If both directions do, that of reading.
-    #[must_use]
     pub fn resting_for(&self) -> Option<Errno> {
         self.0.resting_for()
     }

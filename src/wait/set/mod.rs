@@ -235,7 +235,6 @@ pub struct Registration<'a, F, D> {
 
 impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// An empty set.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             entries: Default::default(),
@@ -329,21 +328,18 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
 
     /// The registration of a key.
     #[inline]
-    #[must_use]
     pub fn get(&self, key: Key) -> Option<Registration<'_, F, D>> {
         self.entries.get(self.place(key)?).map(Entry::registration)
     }
 
     /// A registered descriptor, to make calls that the set remembers, and its data.
     #[inline]
-    #[must_use]
     pub fn get_mut(&mut self, key: Key) -> Option<(At<'_, F>, &mut D)> {
         self.entry_mut(key).map(Entry::parts)
     }
 
     /// Two at once, such as the two sides of a connection. `None` if one of the keys
     /// is unknown, or both are the same.
-    #[must_use]
     pub fn get_disjoint_mut(&mut self, keys: [Key; 2]) -> Option<[(At<'_, F>, &mut D); 2]> {
         let [one, other] = [self.place(keys[0])?, self.place(keys[1])?];
         let (low, high) = (one.min(other), one.max(other));
@@ -381,7 +377,6 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     }
 
     /// The key of a descriptor, if it is registered.
-    #[must_use]
     pub fn key_of<Fd: Descriptor>(&self, fd: Fd) -> Option<Key> {
         self.key_of_number(fd.as_fd().as_raw_fd())
     }
@@ -405,13 +400,11 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     }
 
     /// How many descriptors are registered.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether none is registered.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

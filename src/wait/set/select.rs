@@ -147,7 +147,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// `poll` cannot watch is handed out with [`Readiness::INVALID`], at a slowing pace:
     /// take it out of the set.
     #[inline]
-    #[must_use]
+    #[must_use = "what is handed out is not handed out again before the next wait"]
     pub fn next_ready(&mut self) -> Option<(Key, Readiness)> {
         while let Some((key, readiness)) = self.found.pop() {
             let place = self.places.get(key.slot).copied().unwrap_or(FREE);
