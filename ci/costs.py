@@ -185,6 +185,13 @@ fn main() {
 }
 """
 EVERY_TABLE = "for table in wouldblock::platform::ALL { std::hint::black_box(table); }"
+# Beside each crate that is compiled, the time of a processor that it took.
+TIMES = """#!/bin/sh
+"$@"
+status=$?
+{ echo "$@"; times; } >"$PARTS/$$"
+exit $status
+"""
 PROGRAMS = {
     "empty_rustix": (RUSTIX, "fn main() {}"),
     "empty_wouldblock": (OURS, "fn main() {}"),
@@ -204,12 +211,27 @@ def cost(write, runs=5):
         run("cargo", "generate-lockfile", "--quiet", cwd=work / name)
         run("cargo", "fetch", "--quiet", cwd=work / name)
 
+    (work / "times").write_text(TIMES)
+    (work / "times").chmod(0o755)
+    parts = {}
+
     def build(name):
         """Seconds of wall time, and of processor time."""
+        logs = work / name / "parts"
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir()
         wall, cpu = time.monotonic(), sum(os.times()[2:4])
         run("cargo", "build", "--quiet", "--release", "--offline", cwd=work / name,
-            CARGO_TARGET_DIR=work / name / "target")
-        return time.monotonic() - wall, sum(os.times()[2:4]) - cpu
+            CARGO_TARGET_DIR=work / name / "target", RUSTC_WRAPPER=work / "times", PARTS=logs)
+        wall, cpu = time.monotonic() - wall, sum(os.times()[2:4]) - cpu
+        for log in logs.iterdir():
+            command, *_, used = log.read_text().splitlines()
+            crate = re.search(r"--crate-name (\w+) .*? (\S+\.rs) ", command)
+            if crate:
+                of = "its build script" if crate[2] == str(ROOT / "build.rs") else crate[1]
+                seconds = sum(int(m) * 60 + float(s) for m, s in re.findall(r"(\d+)m([\d.]+)s", used))
+                parts.setdefault((name, of), []).append(seconds)
+        return wall, cpu
 
     times = {name: [] for name in ("empty_rustix", "empty_wouldblock")}
     load = [os.getloadavg()[0]]
@@ -219,6 +241,7 @@ def cost(write, runs=5):
             shutil.rmtree(work / name / "target", ignore_errors=True)
             times[name].append(build(name))
     load.append(os.getloadavg()[0])
+    parts = {key: statistics.median(values) for key, values in parts.items()}
     for name in list(PROGRAMS)[2:]:
         build(name)
 
@@ -257,12 +280,18 @@ def cost(write, runs=5):
         rows.append([what, a, b, b - a])
     every = sections("all_wouldblock")
     rows.append(["— with every table referenced (`ALL`)", "", every, every - sections("four_wouldblock")])
-    rows.insert(5, ["build script, one run", "", f"{statistics.median(script_times) * 1000:.1f} ms", ""])
+    for row, (what, of) in enumerate({
+            "— `rustix`, of which this crate wants `thread` and `time` too": "rustix",
+            "— `wouldblock`": "wouldblock", "— its build script": "its build script",
+            "— `static_assertions`": "static_assertions"}.items(), 2):
+        a, b = (parts.get((name, of)) for name in times)
+        rows.insert(row, [what, f"{a:.2f} s" if a else "", f"{b:.2f} s", f"{b - (a or 0):+.2f} s"])
+    rows.insert(9, ["build script, one run", "", f"{statistics.median(script_times) * 1000:.1f} ms", ""])
     text = table(["", "rustix alone", "wouldblock", "difference"], rows, right=True)
     print(text)
     if write:
         write_section(PAGE, "cost", text)
-    figure(f"a clean build takes {rows[0][3]} more of a processor, {rows[4][3]} crates more")
+    figure(f"a clean build takes {rows[0][3]} more of a processor, {rows[8][3]} crates more")
 
 
 def proxy(write, gib=8, seconds=5, rounds=5, *parts):
