@@ -42,7 +42,6 @@ WITHOUT_FACTS = {
     "headers": "it compares the table of the machine by its name",
     "platforms_": "what checks each table, by the targets' names",
     "every_operation_answers": "which system call makes a pipe",
-    "accepts_make_the_system_calls": "accept without flags is several calls",
 }
 
 
