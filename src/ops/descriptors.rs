@@ -37,6 +37,7 @@ use crate::platform::errnos::TOO_MANY;
 ///
 /// On Linux, a socket with `SO_PASSPIDFD` also receives a descriptor of its peer's
 /// process, which rustix does not know and nobody closes: leave that option off.
+/// ESP-IDF and Vita, where rustix has no messages, answer `Err(EOPNOTSUPP)`.
 ///
 /// Descriptors that come when this process has no number left for them are lost:
 ///
@@ -137,6 +138,7 @@ pub fn recv_fds<Fd: Descriptor>(
 ///
 /// | system | difference |
 /// |---|---|
+/// | ESP-IDF, Vita | descriptors are `Err(EOPNOTSUPP)`: rustix has no messages there |
 /// | OpenBSD, DragonFly | more than about 127 are `Err(E2BIG)` |
 /// | NetBSD, macOS | a stream without room is `Err(EMSGSIZE)`, although it may be taken when the peer has read; a message that never fits is the same. Pause and call again, but a few times only |
 /// | macOS | a datagram that only with its descriptors is longer than the send buffer is `WouldBlock` for ever, while the socket polls as writable: send fewer bytes with them |

@@ -4,13 +4,14 @@
 use core::mem::MaybeUninit;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, IoSliceMut, fcntl_dupfd_cloexec};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{self, AddressFamily, ReturnFlags};
 
 use super::address::{Address, PeerAddress};
 use super::creation::set_close_on_exec;
 use super::stand_in::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, cmsg_space, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, cmsg_space,
+    fcntl_dupfd_cloexec, recvmsg, sendmsg,
 };
 use super::stream::send;
 use super::vectored::{PASSED, fill, only, take};
@@ -335,6 +336,10 @@ pub struct Message {
 /// assert_eq!(&buf[..message.bytes], b"headbody and more");
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// # Platform notes
+///
+/// ESP-IDF and Vita, where rustix has no messages, answer `Err(EOPNOTSUPP)`.
 ///
 /// # References
 ///

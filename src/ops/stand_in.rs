@@ -13,6 +13,7 @@ pub(super) use rustix::io::{readv, writev};
 #[cfg(wouldblock_has = "messages")]
 pub(super) use rustix::{
     cmsg_space,
+    io::fcntl_dupfd_cloexec,
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, SendAncillaryMessage,
         recvmsg, sendmsg,
@@ -103,6 +104,15 @@ mod messages {
         _control: &mut RecvAncillaryBuffer<'_>,
         _flags: RecvFlags,
     ) -> Result<RecvMsg, Errno> {
+        Err(NO_MESSAGES)
+    }
+
+    /// Asked after a message alone, of which there is none.
+    #[cfg(not(wouldblock_has = "messages"))]
+    pub(in crate::ops) fn fcntl_dupfd_cloexec(
+        _fd: BorrowedFd<'_>,
+        _min: i32,
+    ) -> Result<OwnedFd, Errno> {
         Err(NO_MESSAGES)
     }
 
