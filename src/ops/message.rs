@@ -512,8 +512,9 @@ mod tests {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
         assert_eq!(whole_length(ours.as_fd(), 0), None);
         assert_eq!(send(&theirs, b"hello", SendFlags::empty()), Io::Ready(5));
-        let told = HOST.peek_tells_length.then_some(5);
-        assert_eq!(whole_length(ours.as_fd(), 4), told);
+        if HOST.peek_tells_length {
+            assert_eq!(whole_length(ours.as_fd(), 4), Some(5));
+        }
         assert_eq!(whole_length(ours.as_fd(), 5), None);
         assert_eq!(whole_length(ours.as_fd(), 6), None);
     }
