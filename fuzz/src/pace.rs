@@ -79,7 +79,7 @@ impl World {
             Self::Signals => 1000,
             Self::Flapping if tells && of_a_set => 1000,
             Self::Flapping if tells => 700,
-            Self::Flapping => 4000,
+            Self::Flapping => 4500,
             // 32 wakes in a millisecond are what is taken for honest, and may have been
             // counted in two milliseconds; a wake is a poll, a call and a question.
             Self::Changing | Self::Anything => 33 * 1000 * 3,

@@ -13,13 +13,16 @@ const LONGEST_STEP: u8 = 4;
 /// such as another thread that was faster.
 const FORGIVEN: u8 = 2;
 
-/// So many wakes for nothing within a millisecond are a kernel that never waits:
-/// signals at 10 kHz are ten.
+/// Wakes for nothing are counted by weight, and forgotten at this pace: more are a kernel
+/// that never waits. All at once, or bit by bit.
 const FLURRY: u8 = 32;
-/// How many it is, of a kernel that has done so before: more than those signals.
+const FORGOTTEN: u64 = MILLISECOND / FLURRY as u64;
+/// How much is too much, of a kernel that has done so before.
 const FLURRY_AGAIN: u8 = 12;
-/// For how many a wake counts after which a call says that it did nothing. That is no
-/// signal, and no closure that hides what it did, of which there are honest ones as fast.
+/// A wake by a signal, so that 16 in a millisecond may come for ever; at 10 kHz it is ten.
+const BY_SIGNAL: u8 = 2;
+/// A wake after which a call says that it did nothing. That is no signal, and no closure
+/// that hides what it did, of which there are honest ones of 30 in a millisecond.
 const CERTAIN: u8 = 8;
 
 /// What has happened.
@@ -62,7 +65,7 @@ pub(crate) enum Next {
 pub(crate) struct Pace {
     /// When the rest ends; 0 is no rest.
     until: u64,
-    /// Since when, and how many, wakes for nothing have been counted.
+    /// The wakes for nothing that count, by weight, and until when some were forgotten.
     since: u64,
     wakes: u8,
     /// How many times running nothing came of a promise; saturates.
@@ -189,13 +192,22 @@ impl Pace {
 
     /// Counts a wake for nothing.
     fn is_flurry(&mut self, answer: Answer, now: u64) -> bool {
-        if self.wakes == 0 {
-            // After a rest, which may have ended late.
-            self.since = now;
-        } else if now.saturating_sub(self.since) >= MILLISECOND {
-            (self.since, self.wakes, self.distrust) = (now, 0, false);
+        let forgotten = now.saturating_sub(self.since) / FORGOTTEN;
+        if forgotten >= FLURRY.into() && self.wakes > 0 {
+            self.distrust = false;
         }
-        let weight = if answer == Answer::Broken { CERTAIN } else { 1 };
+        match u8::try_from(forgotten) {
+            Ok(n) if n < self.wakes => {
+                self.wakes -= n;
+                self.since += forgotten * FORGOTTEN;
+            }
+            _ => (self.since, self.wakes) = (now, 0),
+        }
+        let weight = match answer {
+            Answer::Broken => CERTAIN,
+            Answer::Nudge => BY_SIGNAL,
+            _ => 1,
+        };
         self.wakes = self.wakes.saturating_add(weight);
         self.wakes > if self.distrust { FLURRY_AGAIN } else { FLURRY }
     }
@@ -428,13 +440,16 @@ mod tests {
 
     #[test]
     fn pace_of_a_kernel_that_never_waits_rests_and_of_fast_signals_does_not() {
-        for answer in [Answer::Nudge, Answer::Doubtful] {
+        for (answer, most) in [
+            (Answer::Nudge, FLURRY / BY_SIGNAL),
+            (Answer::Doubtful, FLURRY),
+        ] {
             let mut pace = Pace::new();
             // 10 kHz, and then as fast as calls are.
             assert_eq!(flurry(&mut pace, answer, 0, 100_000), (1000, 0));
             let begin = 10_000 * MILLISECOND;
-            let fast = flurry(&mut pace, answer, begin, 1000);
-            assert_eq!(fast, (u64::from(FLURRY), 1));
+            let (n, length) = flurry(&mut pace, answer, begin, 1000);
+            assert_eq!((n - n % 2, length), (most.into(), 1));
             // It is not believed again at once, and rests longer.
             let again = begin + MILLISECOND + 50_000;
             let (soon, length) = flurry(&mut pace, answer, again, 1000);
@@ -443,6 +458,19 @@ mod tests {
             let later = begin + 100 * MILLISECOND;
             assert_eq!(flurry(&mut pace, answer, later, 1_100_000), (1000, 0));
         }
+    }
+
+    #[test]
+    fn pace_of_a_slow_kernel_that_never_waits_rests_too() {
+        let mut pace = Pace::new();
+        assert_eq!(flurry(&mut pace, Answer::Nudge, 0, 70_000), (1000, 0));
+        let begin = 10_000 * MILLISECOND;
+        let (n, length) = flurry(&mut pace, Answer::Nudge, begin, 45_000);
+        assert!(n < 100 && length == 1, "{n}, {length}");
+        // Whose calls take as long, and who hides what they do.
+        let begin = 20_000 * MILLISECOND;
+        let (n, _) = flurry(&mut pace, Answer::Doubtful, begin, 33_000);
+        assert_eq!(n, 1000);
     }
 
     /// Another thread may be faster now and then; poll denies each time.

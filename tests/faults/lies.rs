@@ -283,7 +283,7 @@ fn select_again_and_again_of_a_kernel_that_never_waits_does_not_spin() {
         };
         let (waits, polls) = answered(&[libc::SYS_ppoll], |_| answer, body);
         eprintln!("{answer:?}: {waits} waits, {polls} polls");
-        // At first what could be signals, 32 in a millisecond and then 12.
+        // At first what could be signals, 16 at once, and then 6 after each rest.
         assert!(polls <= 13 * waits + 64, "{answer:?}: {waits}, {polls}");
     }
 }
