@@ -71,7 +71,7 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     // The key is looked up, and the answer remembered.
     ("entry, recv", "ready", 56),
     // Beside a sleep: a step for each descriptor, and the hand-out.
-    ("entry, recv", "waits once", 320),
+    ("entry, recv", "waits once", 340),
     // The test for a cut timeout stays, though there was none.
     ("poll for ever", "ready", 1),
     // For each descriptor its interest is loaded, which may change, and whether it
