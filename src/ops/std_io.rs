@@ -13,6 +13,7 @@ use crate::ops::message::send_msg;
 use crate::ops::mode::NonBlocking;
 use crate::ops::stream::{read, send, write};
 use crate::ops::vectored::{readv, writev};
+use crate::platform::errnos::NO_SOCKET;
 
 /// std's [`Read`] and [`Write`] of a descriptor.
 ///
@@ -27,7 +28,7 @@ use crate::ops::vectored::{readv, writev};
 /// [`write_all`](crate::write_all()) say it.
 ///
 /// `Write` on a socket is [`send`](crate::send()), so no SIGPIPE is raised, and
-/// elsewhere [`write`](crate::write()); which, is asked once. A call that stays
+/// elsewhere [`write`](crate::write()); which, the first call tells. A call that stays
 /// interrupted is [`ErrorKind::ResourceBusy`], never `Interrupted`, on which std's own
 /// loops call again for ever.
 ///
@@ -50,8 +51,6 @@ pub struct StdIo<T> {
 /// How a call is made: once, or until a deadline.
 #[doc(hidden)]
 pub trait Calls {
-    fn fd(&self) -> BorrowedFd<'_>;
-
     fn call(&self, op: Op, call: impl FnMut(BorrowedFd<'_>) -> Io) -> io::Result<usize>;
 }
 
@@ -63,10 +62,29 @@ impl<T> StdIo<T> {
 }
 
 impl<T: Calls> StdIo<T> {
-    fn is_socket(&mut self) -> bool {
-        let fd = self.io.fd();
-        let ask = || socket_type(fd).is_ok();
-        *self.is_socket.get_or_insert_with(ask)
+    /// Sends, or writes to what is no socket. Which it is the first call tells.
+    #[inline]
+    fn put(
+        &mut self,
+        mut send: impl FnMut(BorrowedFd<'_>) -> Io,
+        write: impl FnMut(BorrowedFd<'_>) -> Io,
+    ) -> io::Result<usize> {
+        let Self { io, is_socket } = self;
+        if *is_socket != Some(false) {
+            let sent = io.call(Op::Send, |fd| {
+                let answer = send(fd);
+                is_socket.get_or_insert_with(|| match answer {
+                    Io::Err(NO_SOCKET) => false,
+                    Io::Err(_) => socket_type(fd).is_ok(),
+                    Io::Ready(_) | Io::WouldBlock => true,
+                });
+                answer
+            });
+            if *is_socket != Some(false) {
+                return sent;
+            }
+        }
+        io.call(Op::Write, write)
     }
 }
 
@@ -97,11 +115,6 @@ impl<F> StdIo<NonBlocking<F>> {
 
 impl<F: AsFd> Calls for NonBlocking<F> {
     #[inline]
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.as_fd()
-    }
-
-    #[inline]
     fn call(&self, _op: Op, mut call: impl FnMut(BorrowedFd<'_>) -> Io) -> io::Result<usize> {
         match call(self.as_fd()).into_io_result() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -127,22 +140,14 @@ impl<T: Calls> Read for StdIo<T> {
 impl<T: Calls> Write for StdIo<T> {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if self.is_socket() {
-            self.io
-                .call(Op::Send, |fd| send(fd, buf, SendFlags::empty()))
-        } else {
-            self.io.call(Op::Write, |fd| write(fd, buf))
-        }
+        let flags = SendFlags::empty();
+        self.put(|fd| send(fd, buf, flags), |fd| write(fd, buf))
     }
 
     #[inline]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.is_socket() {
-            self.io
-                .call(Op::Send, |fd| send_msg(fd, bufs, SendFlags::empty()))
-        } else {
-            self.io.call(Op::Write, |fd| writev(fd, bufs))
-        }
+        let flags = SendFlags::empty();
+        self.put(|fd| send_msg(fd, bufs, flags), |fd| writev(fd, bufs))
     }
 
     /// Nothing is held back here.

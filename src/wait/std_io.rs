@@ -82,10 +82,6 @@ impl<F> StdIo<Until<F>> {
 }
 
 impl<F: Descriptor> Calls for Until<F> {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
     fn call(&self, op: Op, mut call: impl FnMut(BorrowedFd<'_>) -> Io) -> io::Result<usize> {
         // A stream that is always ready would never end.
         if self.deadline.has_passed() {

@@ -1,6 +1,7 @@
 //! The waits under faults: they go on after what passes, give up on what does
 //! not, and neither spin nor hide an error.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::kernel::{Answer, always, answered, is_available};
@@ -419,4 +420,25 @@ fn entries_whose_calls_come_to_nothing_for_ever_do_not_spin() {
         assert!((5..=20).contains(&hand_outs), "{errno}: {hand_outs}");
         assert!(calls <= 16 * hand_outs);
     }
+}
+
+/// What it is, the first write tells; no socket pays for the question.
+#[test]
+fn std_io_of_a_socket_sends_and_asks_nothing_and_of_a_pipe_sends_once() {
+    if !is_available() {
+        return;
+    }
+    let world = World::new();
+    let calls = |fd: BorrowedFd<'_>| {
+        let body = || {
+            let mut io = until(fd, LONG).std_io();
+            for _ in 0..3 {
+                assert_eq!(std::io::Write::write(&mut io, b"!").unwrap(), 1);
+            }
+        };
+        let asked = [libc::SYS_sendto, libc::SYS_getsockopt];
+        answered(&asked, |_| Answer::Real, body).1
+    };
+    assert_eq!(calls(world.ours.as_fd()), 3);
+    assert_eq!(calls(world.writer.as_fd()), 1);
 }
