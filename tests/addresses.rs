@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::{bind, connect, listen};
 use wouldblock::{
-    AddressFamily, Errno, Io, PeerAddress, RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix,
-    SocketType, accept_from, recv_from, recv_msg, send_to, set_nonblocking, socket,
+    AddressFamily, Errno, Io, IoSliceMut, PeerAddress, RecvFlags, SendFlags, SocketAddrAny,
+    SocketAddrUnix, SocketType, accept_from, recv_from, recv_msg, send_to, set_nonblocking, socket,
 };
 
 use common::{habits::habits, wait_for, wait_to_read};
@@ -132,9 +132,9 @@ fn peer_address_of_a_message_is_the_same_and_shows_itself() {
         send_to(&theirs, b"!", SendFlags::empty(), &to),
         Io::Ready(1)
     );
-    let message = recv_msg(&ours, &mut [], RecvFlags::empty())
-        .ready()
-        .unwrap();
+    let mut byte = [0];
+    let bufs = &mut [IoSliceMut::new(&mut byte)];
+    let message = recv_msg(&ours, bufs, RecvFlags::empty()).ready().unwrap();
     assert!(format!("{message:?}").contains(path.to_str().unwrap()));
     // And it can be answered.
     let peer = message.address.unwrap();
