@@ -328,8 +328,9 @@ pub struct Message {
 /// # let (ours, theirs) = UnixDatagram::pair()?;
 /// # set_nonblocking(&ours, true)?;
 /// # theirs.send(b"headbody and more")?;
-/// let nowhere = &mut [IoSliceMut::new(&mut [])];
-/// let seen = recv_msg(&ours, nowhere, RecvFlags::PEEK).ready().unwrap();
+/// let mut byte = [0];
+/// let first = &mut [IoSliceMut::new(&mut byte)];
+/// let seen = recv_msg(&ours, first, RecvFlags::PEEK).ready().unwrap();
 /// let mut buf = vec![0; seen.length.unwrap_or(64 * 1024)];
 /// let bufs = &mut [IoSliceMut::new(&mut buf)];
 /// let message = recv_msg(&ours, bufs, RecvFlags::empty()).ready().unwrap();
