@@ -412,10 +412,12 @@ mod tests {
     use super::*;
     use crate::ops::creation::socketpair;
     use crate::ops::mode::{is_nonblocking, set_nonblocking};
+    use crate::ops::poll::poll;
     use crate::ops::stream::{read, write};
     use rustix::io::{FdFlags, fcntl_getfd};
     use rustix::net::SocketType;
     use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
 
     fn accept_of(mut error: impl FnMut() -> Errno) -> Io<OwnedFd> {
         accept_by(HOST, |fd| fd, |_| Err(error()))
@@ -487,6 +489,12 @@ mod tests {
             let call = |flags| net::accept_with(&listener, flags);
             let fd = accept_by(&platform, |fd| fd, call).ready().unwrap();
             assert_eq!(is_nonblocking(&fd), Ok(true));
+            // The handshake may be over before the data comes.
+            let came = poll(
+                &mut [Interest::READABLE.on(&fd)],
+                Some(Duration::from_secs(20)),
+            );
+            assert_eq!(came, Io::Ready(1));
             let mut buf = [0; 16];
             let received = read(&fd, &mut buf);
             assert_eq!(

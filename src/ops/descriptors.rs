@@ -265,6 +265,6 @@ mod tests {
             let answer = receive(ours.as_fd(), bufs, RecvFlags::PEEK, &platform, 0, drop);
             answer.ready().unwrap().length
         };
-        assert_eq!((length(0), length(4), length(5)), (None, None, Some(5)));
+        assert_eq!((length(1), length(4), length(5)), (None, None, Some(5)));
     }
 }
