@@ -414,10 +414,10 @@ mod tests {
     use crate::ops::mode::{is_nonblocking, set_nonblocking};
     use crate::ops::poll::poll;
     use crate::ops::stream::{read, write};
+    use core::time::Duration;
     use rustix::io::{FdFlags, fcntl_getfd};
     use rustix::net::SocketType;
     use std::net::{TcpListener, TcpStream};
-    use core::time::Duration;
 
     fn accept_of(mut error: impl FnMut() -> Errno) -> Io<OwnedFd> {
         accept_by(HOST, |fd| fd, |_| Err(error()))
