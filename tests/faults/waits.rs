@@ -1,7 +1,6 @@
 //! The waits under faults: they go on after what passes, give up on what does
 //! not, and neither spin nor hide an error.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::kernel::{Answer, always, answered, is_available};
@@ -424,7 +423,10 @@ fn entries_whose_calls_come_to_nothing_for_ever_do_not_spin() {
 
 /// What it is, the first write tells; no socket pays for the question.
 #[test]
+#[cfg(feature = "std")]
 fn std_io_of_a_socket_sends_and_asks_nothing_and_of_a_pipe_sends_once() {
+    use std::os::fd::{AsFd, BorrowedFd};
+
     if !is_available() {
         return;
     }
