@@ -396,7 +396,7 @@ fn set_with_empty_messages_is_not_slowed_down() {
     assert!(begun.elapsed() < millis(16) * 50, "{:?}", begun.elapsed());
 }
 
-/// The leaks of `tests/live_leaks.rs`.
+/// The leaks of `tests/live_false_readiness.rs`.
 #[cfg(target_os = "linux")]
 mod leaks {
     use super::*;
