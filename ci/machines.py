@@ -573,7 +573,8 @@ GVISOR_SKIPS = """
 poll_for_late_peer_waits_without_cpu_time  gVisor counts CPU time in ticks of 10 ms; the test allows 3
 send_to_a_unix_name_in_a_storm_loses_and_doubles_nothing  no event tells that a full named queue has room, and whether it fills is chance
 waits_on_a_liar_serve_what_comes_at_most_one_rest_later  what comes to a datagram socket shut down for reading is dropped, and the loop by hand has no end
-_are_as_fast_as_the_loop_by_hand  it compares times of a few milliseconds, of which a call is a part there
+_are_as_fast_as_the_loop_by_hand  it compares times of a few milliseconds, and a call takes a part of one
+_as_soon_as_by_hand  the same
 waits_make_no_other_system_calls_by_strace  clock_gettime is a system call as long as the sandbox is new
 """
 
