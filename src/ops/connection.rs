@@ -418,7 +418,6 @@ mod tests {
     use rustix::io::{FdFlags, fcntl_getfd};
     use rustix::net::SocketType;
     use std::net::{TcpListener, TcpStream};
-    use std::time::Duration;
 
     fn accept_of(mut error: impl FnMut() -> Errno) -> Io<OwnedFd> {
         accept_by(HOST, |fd| fd, |_| Err(error()))
