@@ -377,6 +377,57 @@ fn recv_fds_with_a_closure_that_panics_closes_the_rest() {
     });
 }
 
+/// Behind one descriptor stands another part of the control data, at the next multiple of
+/// eight bytes: the peer's process, which Linux adds on request, and nobody closes.
+#[cfg(target_os = "linux")]
+#[test]
+fn recv_fds_with_a_closure_that_panics_before_other_control_data_unwinds() {
+    const SO_PASSPIDFD: i32 = 76;
+    let name = "recv_fds_with_a_closure_that_panics_before_other_control_data_unwinds";
+    alone(name, || {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        set_nonblocking(&ours, true).unwrap();
+        if !common::takes_option(&ours, libc::SOL_SOCKET, SO_PASSPIDFD, 1) {
+            return;
+        }
+        let before = open_descriptors();
+        let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [theirs.as_fd()], SEND);
+        assert_eq!(sent, Io::Ready(1));
+        let received = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let mut byte = [0];
+            let bufs = &mut [IoSliceMut::new(&mut byte)];
+            recv_fds_with(&ours, bufs, NONE, |_| panic!("as the test wants it"))
+        }));
+        assert!(received.is_err());
+        assert_eq!(open_descriptors(), before + 1);
+    });
+}
+
+/// Not even a number that could be asked for is allowed.
+#[cfg(target_os = "linux")]
+#[test]
+fn recv_fds_with_a_limit_of_no_descriptors_says_that_it_is_a_shortage() {
+    let name = "recv_fds_with_a_limit_of_no_descriptors_says_that_it_is_a_shortage";
+    alone(name, || {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        set_nonblocking(&ours, true).unwrap();
+        let sent = send_fds(&theirs, &[IoSlice::new(b"!")], [theirs.as_fd()], SEND);
+        assert_eq!(sent, Io::Ready(1));
+        let limits = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(0),
+            ..limits
+        };
+        setrlimit(Resource::Nofile, none).unwrap();
+        let mut byte = [0];
+        let answer = recv_fds_with(&ours, &mut [IoSliceMut::new(&mut byte)], NONE, drop);
+        setrlimit(Resource::Nofile, limits).unwrap();
+        let message = answer.ready().unwrap();
+        assert!(message.descriptors_lost);
+        assert_eq!(message.lost_because, Some(Errno::MFILE));
+    });
+}
+
 #[test]
 fn recv_fds_of_a_sender_that_ended_still_gives_them() {
     alone("recv_fds_of_a_sender_that_ended_still_gives_them", || {

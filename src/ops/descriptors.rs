@@ -23,7 +23,7 @@ use crate::platform::errnos::TOO_MANY;
 ///
 /// Each descriptor is handed to `keep`, in the order in which it was sent, which does
 /// with it what it likes: `|fd| queue.push_back(fd)`. [`Message::descriptors`] says how
-/// many there were. All are close-on-exec by then, on every system; their mode is the
+/// many there were. Each is close-on-exec by then, on every system; their mode is the
 /// sender's. If `keep` panics, the rest is closed. Those that did not arrive are reported
 /// by [`Message::descriptors_lost`]. Nothing is allocated. Answers as
 /// [`recv_msg`](crate::recv_msg) does.
@@ -47,9 +47,11 @@ use crate::platform::errnos::TOO_MANY;
 /// | OpenBSD, NetBSD, macOS | `Err(EMSGSIZE)`, and none; the bytes of a stream are still to be read |
 /// | FreeBSD, illumos | `Err(EMFILE)`, and none; on FreeBSD the bytes of a stream are still to be read |
 ///
-/// Where the system cannot set close-on-exec while it receives (macOS, illumos),
-/// or does not do it (FreeBSD 13), it is set afterwards: a thread that forks and
-/// executes in between can leak the descriptor.
+/// Where the system cannot set close-on-exec while it receives (macOS, illumos and others:
+/// [`Platform::cmsg_cloexec_honoured`]), or does not do it (FreeBSD 13), it is set
+/// afterwards: a thread that forks and executes in between can leak the descriptor. Of
+/// several, those that `keep` has not been given yet are without it, so let it start no
+/// program.
 ///
 /// # Examples
 ///
@@ -126,10 +128,10 @@ pub fn recv_fds<Fd: Descriptor>(
 /// `sendmsg(fd, …)` with `SCM_RIGHTS`—Sends bytes, and descriptors with them,
 /// without waiting.
 ///
-/// Answers as [`send_msg`] does, which it is without any. The descriptors travel with the first byte that
-/// is taken, once, so send the rest of a partly taken message with [`send_msg`](crate::send_msg). A
-/// stream must send at least one byte with them. They are duplicated: the
-/// caller's stay open. More than 253 are `Err(EINVAL)`, and nothing is sent: that is what
+/// Without descriptors it is [`send_msg`](crate::send_msg), and it answers like that. The
+/// descriptors travel with the first byte that is taken, once, so send the rest of a partly
+/// taken message with `send_msg`. A stream must send at least one byte with them. They are
+/// duplicated: the caller's stay open. More than 253 are `Err(EINVAL)`, and nothing is sent: that is what
 /// Linux takes. Others may take fewer, so send them in small portions.
 ///
 /// See [`recv_fds_with`] for an example.

@@ -1,7 +1,7 @@
 //! Messages: datagrams with addresses, and several buffers. Descriptors that
 //! travel with the bytes are in `descriptors.rs`.
 
-use core::mem::MaybeUninit;
+use core::mem::{ManuallyDrop, MaybeUninit};
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
@@ -25,6 +25,7 @@ use crate::mapping::io::Io;
 use crate::mapping::readiness::Interest;
 use crate::ops::descriptor::Descriptor;
 use crate::ops::poll::ready;
+use crate::platform::errnos::{NO_NUMBER, NO_SUCH_NUMBER};
 use crate::platform::host::MSG_TRUNC;
 use crate::platform::{HOST, Platform};
 
@@ -273,7 +274,8 @@ pub struct Message {
     /// How long the whole message is, if that is known: of one that was not cut, and of a
     /// stream, it is [`bytes`](Self::bytes). How long one was that was cut, a peek alone
     /// can tell, on the systems of [`Platform::peek_tells_length`] (Linux, FreeBSD 14); it
-    /// asks once more for that, so nobody else may receive meanwhile.
+    /// asks once more for that, so nobody else may receive meanwhile. With Linux's
+    /// `SO_PEEK_OFF` it counts from there.
     pub length: Option<usize>,
     /// How many descriptors the caller was given.
     pub descriptors: usize,
@@ -284,7 +286,7 @@ pub struct Message {
     /// Why they were lost, as far as the system tells. EMFILE: this process had no number
     /// left for them, which is its own shortage and not its peer's fault (on Linux; what
     /// other systems answer is at [`recv_fds_with`](crate::recv_fds_with)). `None`: there
-    /// was no place for them, as in [`recv_msg`], or nobody knows: other control data that
+    /// was no place for them, or nobody knows: other control data that
     /// the caller turned on may have taken the room, or a security module refused them.
     pub lost_because: Option<Errno>,
 }
@@ -354,8 +356,8 @@ pub fn recv_msg<Fd: Descriptor>(
     receive(fd.as_fd(), bufs, flags, HOST, 0, drop)
 }
 
-/// Receives a message, and hands each descriptor that came with it to `keep`, which keeps
-/// so many. All are close-on-exec by then.
+/// Receives a message, and hands each descriptor that came with it to `keep`, of which it
+/// keeps the first `most`. Each is close-on-exec by then.
 #[inline]
 pub(super) fn receive(
     fd: BorrowedFd<'_>,
@@ -371,38 +373,46 @@ pub(super) fn receive(
     // numbers that are no descriptors of ours.
     let with_rights = platform.peek_rights || !peeks;
     let mut room: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
-    let mut control = match with_rights {
+    // `hand_out` takes everything out of it, so its drop has nothing to look for.
+    let mut control = ManuallyDrop::new(match with_rights {
         true => RecvAncillaryBuffer::new(&mut room),
         false => RecvAncillaryBuffer::default(),
-    };
+    });
     let flags = net::RecvFlags::from_bits_retain(flags.to_system() | platform.msg_cmsg_cloexec);
     let answer = fill(fd, bufs, platform, PASSED, |bufs| {
         retry_for(Op::Recv, || recvmsg(fd, bufs, &mut control, flags))
     });
-    let answer = answer.map(|received| {
+    answer.map(|received| {
         let cut = received.flags.contains(ReturnFlags::TRUNC);
         let control_cut = with_rights && received.flags.contains(ReturnFlags::CTRUNC);
-        // Before the caller has closed any.
+        // Before the caller has closed any, or received from it.
         let shortage = if control_cut { shortage(fd) } else { None };
+        let length = match cut {
+            false => Some(received.bytes),
+            true if peeks && platform.peek_tells_length => whole_length(fd, received.bytes),
+            true => None,
+        };
         let (given, refused) = hand_out(&mut control, platform, keep);
         Message {
             bytes: received.bytes,
             address: received.address.map(PeerAddress::new),
             truncated: cut,
-            length: match cut {
-                false => Some(received.bytes),
-                true if peeks && platform.peek_tells_length => whole_length(fd, received.bytes),
-                true => None,
-            },
+            length,
             descriptors: given.min(most),
             descriptors_lost: control_cut || refused.is_some() || given > most,
             lost_because: shortage.or(refused),
         }
-    });
-    // Nothing is left in it, and its drop would look once more. If `keep` panics, it is
-    // dropped, and closes the rest.
-    core::mem::forget(control);
-    answer
+    })
+}
+
+/// What `keep` has not been given when it panics, which is closed. A second `drain` would
+/// not do: rustix 1 begins it where the last message ends, and not where the next begins.
+struct Rest<I: Iterator>(I);
+
+impl<I: Iterator> Drop for Rest<I> {
+    fn drop(&mut self) {
+        self.0.by_ref().for_each(drop);
+    }
 }
 
 /// Hands over the descriptors that came. Returns how many, and why one was closed
@@ -415,7 +425,8 @@ fn hand_out(
 ) -> (usize, Option<Errno>) {
     let mut given = 0;
     let mut refused = None;
-    for message in control.drain() {
+    let mut messages = Rest(control.drain());
+    for message in messages.0.by_ref() {
         let RecvAncillaryMessage::ScmRights(descriptors) = message else {
             continue;
         };
@@ -430,13 +441,18 @@ fn hand_out(
             keep(fd);
         }
     }
+    core::mem::forget(messages);
     (given, refused)
 }
 
-/// Why this process can be given no descriptor now.
+/// Why this process can be given no descriptor now, if that is a shortage of its own.
 #[cold]
 fn shortage(fd: BorrowedFd<'_>) -> Option<Errno> {
-    fcntl_dupfd_cloexec(fd, 0).err()
+    match fcntl_dupfd_cloexec(fd, 0).err() {
+        // A limit of 0 forbids even the number that is asked for.
+        Some(NO_NUMBER | NO_SUCH_NUMBER) => Some(NO_NUMBER),
+        _ => None,
+    }
 }
 
 /// How long the message is of which a peek has shown so much.

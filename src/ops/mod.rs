@@ -112,7 +112,7 @@ macro_rules! retry_lending {
         loop {
             match $call {
                 Ok($ready) => return Io::Ready($value),
-                // A number that the compiler knew would be as many copies of the loop.
+                // If the compiler knew the number, it would unroll the loop so often.
                 Err(errno) if left > 1 && is_interrupted(Op::Recv, errno) => {
                     left = core::hint::black_box(left) - 1;
                 }

@@ -3,7 +3,7 @@
 //!
 //! A stand-in never does half of what was asked. Where rustix lacks any of these but
 //! `cwd`, a table says `iov_max: 1`, so that of several buffers a stream is given the
-//! first, and a message that would be cut is refused before it gets here.
+//! first that is not empty, and a message that would be cut is refused before it gets here.
 
 #[cfg(not(wouldblock_has = "cwd"))]
 use rustix::fd::AsFd;
@@ -51,7 +51,7 @@ mod vectored {
 #[cfg(not(wouldblock_has = "messages"))]
 macro_rules! cmsg_space {
     ($($messages:tt)*) => {
-        0 * $crate::ops::message::MOST_DESCRIPTORS
+        0
     };
 }
 #[cfg(not(wouldblock_has = "messages"))]

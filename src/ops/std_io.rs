@@ -28,7 +28,7 @@ use crate::platform::errnos::NO_SOCKET;
 /// [`write_all`](crate::write_all()) say it.
 ///
 /// `Write` on a socket is [`send`](crate::send()), so no SIGPIPE is raised, and
-/// elsewhere [`write`](crate::write()); which, the first call tells. A call that stays
+/// elsewhere [`write`](crate::write()); which, the first write tells. A call that stays
 /// interrupted is [`ErrorKind::ResourceBusy`], never `Interrupted`, on which std's own
 /// loops call again for ever.
 ///

@@ -108,6 +108,10 @@ pub(super) fn fill<T>(
     call: impl FnOnce(&mut [IoSliceMut<'_>]) -> Io<T>,
 ) -> Io<T> {
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
+    let bufs = bufs
+        .get_mut(empty_at_first(lengths, platform)..)
+        .unwrap_or_default();
+    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
     let count = try_io!(buffers_to_pass(fd, lengths, platform, too_many));
     match bufs.first_mut() {
         Some(first) if count == 0 => {
@@ -128,10 +132,24 @@ pub(super) fn take<T>(
     call: impl FnOnce(&[IoSlice<'_>]) -> Io<T>,
 ) -> Io<T> {
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
+    let bufs = bufs
+        .get(empty_at_first(lengths, platform)..)
+        .unwrap_or_default();
+    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
     let count = try_io!(buffers_to_pass(fd, lengths, platform, too_many));
     match bufs.first() {
         Some(first) if count == 0 => call(&[IoSlice::new(clamp(first.as_slice(), platform))]),
         _ => call(bufs.get(..count).unwrap_or_default()),
+    }
+}
+
+/// How many empty buffers to pass over where a call takes one buffer: 0 bytes of that
+/// would be the end.
+#[inline]
+fn empty_at_first(lengths: impl Iterator<Item = usize>, platform: &Platform) -> usize {
+    match platform.iov_max {
+        1 => lengths.take_while(|&length| length == 0).count(),
+        _ => 0,
     }
 }
 
@@ -349,6 +367,20 @@ mod tests {
         // Nothing of nothing is not the head of a first buffer.
         assert_eq!(writev_by(writer.as_fd(), &[], &limited), Io::Ready(0));
         assert_eq!(readv_by(reader.as_fd(), &mut [], &limited), Io::Ready(0));
+    }
+
+    #[test]
+    fn vectored_calls_of_one_buffer_pass_over_those_that_are_empty() {
+        let (reader, writer) = crate::ops::creation::pipe().unwrap();
+        let limited = platform(usize::MAX, 1);
+        let bufs = [&b""[..], b"", b"hello", b"more"].map(IoSlice::new);
+        assert_eq!(writev_by(writer.as_fd(), &bufs, &limited), Io::Ready(5));
+        let (mut none, mut buf) = ([], [0; 8]);
+        let bufs = &mut [IoSliceMut::new(&mut none), IoSliceMut::new(&mut buf)];
+        assert_eq!(readv_by(reader.as_fd(), bufs, &limited), Io::Ready(5));
+        assert_eq!(&buf, b"hello\0\0\0");
+        let nothing = [IoSlice::new(b"")];
+        assert_eq!(writev_by(writer.as_fd(), &nothing, &limited), Io::Ready(0));
     }
 
     /// What three slices of one buffer of 1 GiB hold is more than 32 bits can say.

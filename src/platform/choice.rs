@@ -64,11 +64,10 @@ pub(crate) fn choose(
     let lacks = its.map_or(&[][..], |table| table.rustix_lacks);
     let mut warning = None;
     if its.is_none() {
-        let reason = NO_TABLE.iter().find(|(name, _)| *name == os);
-        let reason = match reason {
-            _ if !unix => Some("it is no Unix"),
-            Some((_, reason)) => Some(*reason),
-            None => None,
+        let known = NO_TABLE.iter().find(|(name, _)| *name == os);
+        let reason = match unix {
+            true => known.map(|(_, reason)| *reason),
+            false => Some("it is no Unix"),
         };
         if let Some(reason) = reason {
             return Err(format!(

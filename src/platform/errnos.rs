@@ -31,3 +31,7 @@ pub(crate) const OTHER_FAMILY: Errno = Errno::AFNOSUPPORT;
 pub(crate) const NAME_NOT_TOLD: Errno = Errno::INVAL;
 /// What a send on a blocking descriptor answers that cannot be kept from waiting.
 pub(crate) const WOULD_WAIT: Errno = Errno::OPNOTSUPP;
+/// What a call for a new descriptor answers when the process may have no more.
+pub(crate) const NO_NUMBER: Errno = Errno::MFILE;
+/// What asking for a number answers that is above the limit.
+pub(crate) const NO_SUCH_NUMBER: Errno = Errno::INVAL;

@@ -352,6 +352,11 @@ pub(crate) fn idle(count: usize) -> (Vec<OwnedFd>, UnixStream) {
 
 /// Sets a socket option that is an int, and that rustix lacks.
 pub(crate) fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) {
+    assert!(takes_option(socket, level, name, value));
+}
+
+/// Whether this system has the option.
+pub(crate) fn takes_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> bool {
     #![allow(unsafe_code, reason = "rustix lacks some of the socket options")]
     // SAFETY: the option's value is an int, and its size is given.
     let done = unsafe {
@@ -363,7 +368,7 @@ pub(crate) fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) {
             4,
         )
     };
-    assert_eq!(done, 0);
+    done == 0
 }
 
 /// Lets a socket choose its port from one alone (Linux 6.3), or says why it cannot.
