@@ -46,9 +46,9 @@ const ESPIDF: Platform = Platform {
     msg_nosignal: 0x20,
     msg_cmsg_cloexec: 0,          // no such flag
     cmsg_cloexec_honoured: false, // unknown: set again
-    accept_flags: 0,              // newlib's sockets have no such flags
+    accept_flags: 0,              // rustix has no such flag there: src/net/types.rs
     socket_flags: 0,              // likewise
-    pipe_flags: 0,                // likewise
+    pipe_flags: 0,                // rustix has no `pipe_with` there: src/pipe.rs
     // ---- facts that change what the crate does ----
     send_dontwait: true,                   // `src/api/sockets.c lwip_send()`
     abstract_names: false,                 // only Linux has them: unix(7)
@@ -101,9 +101,9 @@ const VITA: Platform = Platform {
     msg_nosignal: 0,              // no such flag
     msg_cmsg_cloexec: 0,          // no such flag
     cmsg_cloexec_honoured: false, // unknown: set again
-    accept_flags: 0,              // newlib's sockets have no such flags
+    accept_flags: 0,              // rustix has no such flag there: src/net/types.rs
     socket_flags: 0,              // likewise
-    pipe_flags: 0,                // likewise
+    pipe_flags: 0,                // unknown: by fcntl, which is right in any case
     // ---- facts that change what the crate does ----
     send_dontwait: false,                  // unknown: nobody has read it
     abstract_names: false,                 // only Linux has them: unix(7)
