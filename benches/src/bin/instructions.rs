@@ -90,7 +90,6 @@ const EXCEPTIONS: &[(&str, &str, u64)] = &[
     ("recv_from", "ready", 16),
     ("recv_from_with", "would block", 7),
     ("recv_from_with", "ready", 23),
-    ("recv_fds_with", "ready, none", 1),
     // They are counted.
     ("recv_fds_with", "ready, one", 14),
     // The compiler lets the error exits share their end.
