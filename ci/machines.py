@@ -571,6 +571,8 @@ conformance_with_few_descriptors_says_what_it_could_not_see  the same
 # Tests that cannot mean anything there: test, or a part of its name; two spaces; reason.
 GVISOR_SKIPS = """
 poll_for_late_peer_waits_without_cpu_time  gVisor counts CPU time in ticks of 10 ms; the test allows 3
+until_for_late_peer_is_one_call_without_cpu_time  the same
+poll_of_many_short_waits_uses_no_cpu_to_speak_of  the same; the test allows 100 for 200 waits
 send_to_a_unix_name_in_a_storm_loses_and_doubles_nothing  no event tells that a full named queue has room, and whether it fills is chance
 waits_on_a_liar_serve_what_comes_at_most_one_rest_later  what comes to a datagram socket shut down for reading is dropped, and the loop by hand has no end
 _are_as_fast_as_the_loop_by_hand  it compares times of a few milliseconds, and a call takes a part of one
