@@ -665,6 +665,65 @@ fn set_on_an_error_that_stays_does_not_spin_and_hands_it_on() {
     assert!(turns.hand_outs > 5, "{}", turns.hand_outs);
 }
 
+/// Another reader is faster every other time, and that is no reason to make a message wait
+/// of which nothing else knows.
+#[test]
+fn set_beside_a_thief_serves_what_comes_after_it() {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    let thief = ours.try_clone().unwrap();
+    let (mut set, key) = set_of(&ours, Interest::READABLE);
+    for _ in 0..100 {
+        for is_stolen in [true, false] {
+            assert_eq!(send(&theirs, b"!", SEND), Io::Ready(1));
+            assert_eq!(set.select(Duration::ZERO), Io::Ready(1));
+            assert_eq!(set.next_ready().map(|(key, _)| key), Some(key));
+            if is_stolen {
+                assert_eq!(recv(&thief, &mut [0], NONE), Io::Ready(1));
+            }
+            let answer = set.get_mut(key).unwrap().0.recv(&mut [0], NONE);
+            assert_eq!(answer.is_would_block(), is_stolen, "{answer:?}");
+            // Asked, poll takes it back.
+            assert!(set.select(Duration::ZERO).is_would_block());
+        }
+    }
+}
+
+/// The error is the address's.
+#[test]
+fn set_that_sends_to_addresses_that_fail_does_not_rest() {
+    let ours = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    let (mut set, key) = set_of(&ours, Interest::WRITABLE);
+    // Not without SO_BROADCAST.
+    let everybody = std::net::SocketAddr::from(([255; 4], 9));
+    for _ in 0..100 {
+        assert_eq!(set.select(Duration::ZERO), Io::Ready(1));
+        assert_eq!(set.next_ready().map(|(key, _)| key), Some(key));
+        let answer = set.get_mut(key).unwrap().0.send_to(b"?", SEND, &everybody);
+        assert!(answer.is_err(), "{answer:?}");
+    }
+}
+
+/// What `select` has found is handed out, whoever asks for the same anew in between.
+#[test]
+fn set_whose_interests_are_derived_after_the_wait_makes_the_call_that_is_due() {
+    let (ours, _theirs) = unix_pair();
+    let (mut set, key) = set_of(&ours, Interest::READABLE);
+    let shortage = Io::<()>::Err(Errno::MFILE);
+    let end = Deadline::after(millis(100));
+    let mut turns = 0;
+    while !end.has_passed() {
+        let (mut at, ()) = set.get_mut(key).unwrap();
+        assert_eq!(at.attempt(Op::Accept, |_| shortage), Io::WouldBlock);
+        assert_eq!(set.select(soon()), Io::Ready(1));
+        set.modify(key, Interest::READABLE).unwrap();
+        assert_eq!(set.next_ready().map(|(key, _)| key), Some(key));
+        turns += 1;
+    }
+    assert!(turns < 50, "{turns}");
+}
+
 /// An error that its call takes away is no lie.
 #[cfg(target_os = "linux")]
 #[test]

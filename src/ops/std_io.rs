@@ -18,8 +18,10 @@ use crate::platform::errnos::NO_SOCKET;
 /// std's [`Read`] and [`Write`] of a descriptor.
 ///
 /// - `StdIo<NonBlocking<F>>` is for code that wants them and waits by itself:
-///   would-block is [`ErrorKind::WouldBlock`], and nothing waits. Made by
-///   [`NonBlocking::std_io`] and [`NonBlocking::into_std_io`].
+///   would-block is [`ErrorKind::WouldBlock`], and nothing waits. A call that stays
+///   interrupted is [`ErrorKind::ResourceBusy`], never `Interrupted`, on which std's own
+///   loops call again for ever. Made by [`NonBlocking::std_io`] and
+///   [`NonBlocking::into_std_io`].
 /// - `StdIo<Until<F>>` waits, and ends with [`ErrorKind::TimedOut`]. Made by
 ///   [`Until::std_io`](crate::Until::std_io), which says more.
 ///
@@ -28,9 +30,7 @@ use crate::platform::errnos::NO_SOCKET;
 /// [`write_all`](crate::write_all()) say it.
 ///
 /// `Write` on a socket is [`send`](crate::send()), so no SIGPIPE is raised, and
-/// elsewhere [`write`](crate::write()); which, the first write tells. A call that stays
-/// interrupted is [`ErrorKind::ResourceBusy`], never `Interrupted`, on which std's own
-/// loops call again for ever.
+/// elsewhere [`write`](crate::write()); which, the first write tells.
 ///
 /// ```
 /// use std::io::{ErrorKind, Read};

@@ -45,13 +45,15 @@ pub(super) fn wait_on<T>(
     loop {
         let told = match answer {
             Io::Ready(_) => return answer,
-            Io::WouldBlock if turn.progress => Answer::Done,
             Io::WouldBlock => Answer::WouldBlock,
             Io::Err(errno) => match Answer::of_error(op, errno) {
                 Some(told) => told,
                 None => return answer,
             },
         };
+        if turn.progress {
+            wait.done();
+        }
         match pause(&mut wait, told, fd, turn.wants) {
             Io::Ready(()) => {}
             Io::WouldBlock => return answer,

@@ -15,7 +15,6 @@ macro_rules! each_operation {
                 write(buf: &[u8]): Op::Write;
             }
             values {
-                send_to(buf: &[u8], flags: SendFlags, address: &(impl Address + ?Sized)) -> usize: op_to(address);
                 recv_from(buf: &mut [u8], flags: RecvFlags) -> (usize, Option<PeerAddress>): Op::Recv;
                 recv_msg(bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Message: Op::Recv;
                 recv_fds(

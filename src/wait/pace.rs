@@ -118,9 +118,7 @@ impl Pace {
     /// [`Answer::Done`], which asks for no time.
     #[inline]
     pub(crate) fn done(&mut self) {
-        if !self.is_quiet() {
-            *self = Self::new();
-        }
+        *self = Self::new();
     }
 
     pub(crate) fn answered(&mut self, answer: Answer, now: u64) -> Next {
@@ -265,6 +263,12 @@ impl Wait {
             asking: false,
             promised: false,
         }
+    }
+
+    /// Something was done, whatever is met then: so nothing that was promised is open.
+    pub(crate) fn done(&mut self) {
+        self.pace.done();
+        self.promised = false;
     }
 
     pub(crate) fn next(&mut self, event: Event, now: u64) -> Do {
@@ -494,6 +498,17 @@ mod tests {
                 assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
                 pace.denied();
             }
+        }
+    }
+
+    /// Another thread is faster every other time.
+    #[test]
+    fn pace_that_does_something_between_forgets_what_was() {
+        let mut pace = Pace::new();
+        for now in (0..1000).map(|n| n * 30_000) {
+            assert_eq!(pace.answered(Answer::Broken, now), Next::Ask);
+            pace.denied();
+            pace.done();
         }
     }
 

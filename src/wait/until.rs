@@ -125,11 +125,12 @@ pub struct Until<F> {
 /// takes it back when it is asked), and after an errno that no event follows, it rests for
 /// 1 ms, 2, 4, … up to 16 ms, until the descriptor is honest again: fewer than a hundred
 /// calls a second. It does not rest where a descriptor has not lied since it last did
-/// something, and one that has lied is served one rest late at most.
+/// something, and one that has lied is served one rest late at most. But more than sixteen
+/// signals in a millisecond are taken for a kernel that never waits.
 ///
 /// It has no memory from one method to the next. A loop that takes an end of file for
 /// an empty message, or goes on after an error that stays, is a busy loop here as it is by
-/// hand; [`At`](crate::At), an entry of a [`PollSet`](crate::PollSet), remembers. So is one
+/// hand; an entry of a [`PollSet`](crate::PollSet) remembers: see [`At`](crate::At). So is one
 /// on a terminal with VMIN = 0, which reads nothing as `Ready(0)`, without a wait: set VMIN
 /// to 1.
 #[inline]
@@ -218,6 +219,14 @@ macro_rules! waiting {
 
 impl<F: Descriptor> Until<F> {
     each_operation!(waiting);
+
+    /// See [`send_to()`](crate::send_to()).
+    #[inline]
+    pub fn send_to(&self, buf: &[u8], flags: SendFlags, address: &(impl Address + ?Sized)) -> Io {
+        self.wait(Answer::Broken, op_to(address), |fd, _| {
+            send_to(fd, buf, flags, address)
+        })
+    }
 
     /// See [`recv_with()`]. `then` is called once at most.
     #[inline]

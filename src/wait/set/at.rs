@@ -31,11 +31,13 @@ use crate::wait::pace::Answer;
 ///   descriptor left. [`resting_for`](Self::resting_for) says which errno, for a log.
 /// - `Err`: this is final, for the descriptor or for this call. A connection attempt
 ///   that met a shortage is, too: nothing is under way. Who goes on after an error that
-///   stays is handed the descriptor out at a slowing pace.
+///   stays is handed the descriptor out at a slowing pace, but for one of `send_to`, which
+///   belongs to the message.
 ///
 /// Of `recv` and `read`, `Ready(0)` is the answer as ever, and an end that is read again
 /// and again is handed out at a slowing pace. So it is with a FIFO without a writer, and
-/// a terminal that has nothing yet.
+/// a terminal that has nothing yet. The other ways to receive, and [`attempt`](Self::attempt),
+/// do not count bytes: take the descriptor out of the set at its end.
 ///
 /// A call that is made on [`fd`](Self::fd) past this is not remembered: right for one
 /// that has nothing to do with readiness.
@@ -84,6 +86,25 @@ macro_rules! telling {
 
 impl<F: Descriptor> At<'_, F> {
     each_operation!(telling);
+
+    /// See [`send_to()`](crate::send_to()). An error is the message's own, or its
+    /// address's, and the next one need not wait.
+    #[inline]
+    pub fn send_to(
+        &mut self,
+        buf: &[u8],
+        flags: SendFlags,
+        address: &(impl Address + ?Sized),
+    ) -> Io {
+        let op = op_to(address);
+        let answer = send_to(&self.0.fd, buf, flags, address);
+        let is_its_own = |errno| Answer::of_error(op, errno).is_none();
+        let broken = match answer.err().is_some_and(is_its_own) {
+            true => Answer::Done,
+            false => Answer::Broken,
+        };
+        self.told(op, answer, broken)
+    }
 
     /// See [`recv_with()`].
     #[inline]

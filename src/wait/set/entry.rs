@@ -93,7 +93,7 @@ impl<F: Descriptor> Watched<F> {
         let is_troubled =
             directions.any(|((part, _), it)| interest.intersects(*part) && !it.pace.is_quiet());
         let is_troubled = is_troubled || !self.unanswered.is_empty();
-        self.watch(interest, Interest::empty(), is_troubled);
+        self.watch(interest, self.due & interest, is_troubled);
     }
 
     fn watch(&mut self, watch: Interest, due: Interest, is_troubled: bool) {
@@ -230,12 +230,12 @@ impl<F: Descriptor> Watched<F> {
             return errno.is_none();
         };
         let promised = to_call_for(take(&mut direction.handed_out)).intersects(asked);
+        if broken == Answer::Done {
+            direction.pace.done();
+        }
         let answer = match told {
             Some(answer @ (Answer::Again | Answer::BackOff)) => answer,
-            _ if broken == Answer::Done => {
-                direction.pace.done();
-                return again;
-            }
+            _ if broken == Answer::Done => return again,
             // It may stay, and the caller goes on.
             None if promised => Answer::Doubtful,
             _ if promised => broken,

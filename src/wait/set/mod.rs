@@ -62,8 +62,8 @@ use crate::wait::pace::Pace;
 /// their own names: each makes one call, or one drain, and the set remembers the
 /// answer. [`attempt`](Self::attempt) does the same for a call of one's own. So the
 /// set knows when readiness has lied (it handed a descriptor out, and the first call
-/// would have blocked, or failed, twice running), and when an errno came that no event follows:
-/// that direction rests for 1 ms, 2, 4, … up to 16 ms, while the other is served as
+/// would have blocked, or failed, twice running; or five times in a millisecond, if poll
+/// takes it back), and when an errno came that no event follows: that direction rests for 1 ms, 2, 4, … up to 16 ms, while the other is served as
 /// before. A wait wakes when a rest ends. Until then a hang-up of a descriptor that
 /// rests in all directions is not reported either.
 ///
