@@ -127,7 +127,10 @@ impl Pace {
                 self.done();
                 self.next(now)
             }
-            Answer::WouldBlock if !self.due => self.next(now),
+            // A kernel that never waits is not believed before its rest is over.
+            Answer::WouldBlock if !self.due || (self.distrust && self.until > now) => {
+                self.next(now)
+            }
             Answer::BackOff => self.rest(true, now),
             // Early, or as good as that.
             _ if answer == Answer::Early || self.is_flurry(answer, now) => {
@@ -499,6 +502,21 @@ mod tests {
                 pace.denied();
             }
         }
+    }
+
+    /// Who calls once more than poll has promised ends no rest.
+    #[test]
+    fn pace_of_a_kernel_that_never_waits_rests_whatever_is_called_meanwhile() {
+        let mut pace = Pace::new();
+        let Next::Rest { until } = pace.answered(Answer::Early, 1) else {
+            panic!("no rest");
+        };
+        assert_eq!(pace.answered(Answer::WouldBlock, 2), Next::Rest { until });
+        assert_eq!(pace.answered(Answer::WouldBlock, until), Next::Wait);
+        // Of a shortage, the call says that it is over.
+        let mut pace = Pace::new();
+        pace.answered(Answer::BackOff, 1);
+        assert_eq!(pace.answered(Answer::WouldBlock, 2), Next::Wait);
     }
 
     /// Another thread is faster every other time.
