@@ -2,9 +2,10 @@
 //! to the classifier.
 
 /// Calls `$make!` with the operations: those that answer with a count of their first
-/// argument, and have but one errno for would-block; those that answer with another
-/// value; those of several calls, which move what is left of their first argument, and
-/// so show whether anything was done.
+/// argument, and have but one errno for would-block; those that receive more than bytes,
+/// and how many bytes that is; those that answer with another value; those of several
+/// calls, which move what is left of their first argument, and so show whether anything
+/// was done.
 macro_rules! each_operation {
     ($make:ident) => {
         $make! {
@@ -14,14 +15,16 @@ macro_rules! each_operation {
                 send(buf: &[u8], flags: SendFlags): Op::Send;
                 write(buf: &[u8]): Op::Write;
             }
-            values {
-                recv_from(buf: &mut [u8], flags: RecvFlags) -> (usize, Option<PeerAddress>): Op::Recv;
-                recv_msg(bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Message: Op::Recv;
+            receives {
+                recv_from(buf: &mut [u8], flags: RecvFlags) -> (usize, Option<PeerAddress>): |got| got.0;
+                recv_msg(bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Message: |got| got.bytes;
                 recv_fds(
                     bufs: &mut [IoSliceMut<'_>],
                     into: &mut [Option<OwnedFd>],
                     flags: RecvFlags
-                ) -> Message: Op::Recv;
+                ) -> Message: |got| got.bytes;
+            }
+            values {
                 accept() -> OwnedFd: Op::Accept;
                 accept_from() -> (OwnedFd, Option<PeerAddress>): Op::Accept;
                 finish_connect() -> (): Op::Connect;

@@ -34,10 +34,10 @@ use crate::wait::pace::Answer;
 ///   stays is handed the descriptor out at a slowing pace, but for one of `send_to`, which
 ///   belongs to the message.
 ///
-/// Of `recv` and `read`, `Ready(0)` is the answer as ever, and an end that is read again
-/// and again is handed out at a slowing pace. So it is with a FIFO without a writer, and
-/// a terminal that has nothing yet. The other ways to receive, and [`attempt`](Self::attempt),
-/// do not count bytes: take the descriptor out of the set at its end.
+/// Of `read` and all that receive, 0 bytes are the answer as ever, and an end that is read
+/// again and again is handed out at a slowing pace. So it is with a FIFO without a writer,
+/// and a terminal that has nothing yet. [`attempt`](Self::attempt) does not count bytes: take
+/// the descriptor out of the set at its end.
 ///
 /// A call that is made on [`fd`](Self::fd) past this is not remembered: right for one
 /// that has nothing to do with readiness.
@@ -47,6 +47,7 @@ pub struct At<'a, F>(pub(super) &'a mut Watched<F>);
 macro_rules! telling {
     (
         counts {$($count:ident($buf:ident: $kind:ty $(, $flags:ident: $flag:ty)?): $op:expr;)*}
+        receives {$($receive:ident($($into:ident: $memory:ty),*) -> $message:ty: |$m:ident| $n:expr;)*}
         values {$($value:ident($($arg:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
         drains {$($all:ident($rest:ident: $left:ty $(, $more:ident: $other:ty)?): $by:expr;)*}
     ) => {
@@ -54,13 +55,16 @@ macro_rules! telling {
             #[doc = concat!("See [`", stringify!($count), "()`](crate::", stringify!($count), "()).")]
             #[inline]
             pub fn $count(&mut self, $buf: $kind $(, $flags: $flag)?) -> Io {
-                match $count(&self.0.fd, $buf $(, $flags)?) {
-                    Io::Ready(0) if !$buf.is_empty() && self.0.is_nothing($op) => {
-                        self.0.stopped($op, None, Answer::Broken);
-                        Io::Ready(0)
-                    }
-                    answer => self.told($op, answer, Answer::Broken),
-                }
+                let answer = $count(&self.0.fd, $buf $(, $flags)?);
+                self.counted($op, answer, |n| *n == 0 && !$buf.is_empty())
+            }
+        )*
+        $(
+            #[doc = concat!("See [`", stringify!($receive), "()`](crate::", stringify!($receive), "()).")]
+            #[inline]
+            pub fn $receive(&mut self, $($into: $memory),*) -> Io<$message> {
+                let answer = $receive(&self.0.fd, $($into),*);
+                self.counted(Op::Recv, answer, |$m| $n == 0)
             }
         )*
         $(
@@ -114,8 +118,12 @@ impl<F: Descriptor> At<'_, F> {
         flags: RecvFlags,
         then: impl FnOnce(&mut [u8]) -> R,
     ) -> Io<R> {
-        let answer = recv_with(&self.0.fd, buf, flags, then);
-        self.told(Op::Recv, answer, Answer::Broken)
+        let mut n = 0;
+        let answer = recv_with(&self.0.fd, buf, flags, |bytes| {
+            n = bytes.len();
+            then(bytes)
+        });
+        self.counted(Op::Recv, answer, |_| n == 0)
     }
 
     /// See [`recv_from_with()`].
@@ -126,8 +134,12 @@ impl<F: Descriptor> At<'_, F> {
         flags: RecvFlags,
         then: impl FnOnce(&mut [u8], Option<PeerAddress>) -> R,
     ) -> Io<R> {
-        let answer = recv_from_with(&self.0.fd, buf, flags, then);
-        self.told(Op::Recv, answer, Answer::Broken)
+        let mut n = 0;
+        let answer = recv_from_with(&self.0.fd, buf, flags, |bytes, sender| {
+            n = bytes.len();
+            then(bytes, sender)
+        });
+        self.counted(Op::Recv, answer, |_| n == 0)
     }
 
     /// See [`recv_fds_with()`].
@@ -139,7 +151,7 @@ impl<F: Descriptor> At<'_, F> {
         keep: impl FnMut(OwnedFd),
     ) -> Io<Message> {
         let answer = recv_fds_with(&self.0.fd, bufs, flags, keep);
-        self.told(Op::Recv, answer, Answer::Broken)
+        self.counted(Op::Recv, answer, |message| message.bytes == 0)
     }
 
     /// See [`connect()`]. After `WouldBlock`, the set hands the descriptor out as
@@ -160,6 +172,18 @@ impl<F: Descriptor> At<'_, F> {
     pub fn attempt<T>(&mut self, op: Op, call: impl FnOnce(&F) -> Io<T>) -> Io<T> {
         let answer = call(&self.0.fd);
         self.told(op, answer, Answer::Doubtful)
+    }
+
+    /// An end that is received again and again is nothing done.
+    #[inline]
+    fn counted<T>(&mut self, op: Op, answer: Io<T>, is_empty: impl FnOnce(&T) -> bool) -> Io<T> {
+        match answer {
+            Io::Ready(value) if is_empty(&value) && self.0.is_nothing(op) => {
+                self.0.stopped(op, None, Answer::Broken);
+                Io::Ready(value)
+            }
+            answer => self.told(op, answer, Answer::Broken),
+        }
     }
 
     /// Would-block although poll said ready is `broken`.
