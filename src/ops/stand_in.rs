@@ -154,15 +154,14 @@ mod messages {
     }
 }
 
-/// A descriptor that is none, for an entry of `poll` that is to be passed over.
+/// A descriptor that is none, for a place where none stands. Nothing is asked of it.
 #[cfg(wouldblock_has = "cwd")]
 #[inline(always)]
 pub(crate) const fn no_descriptor() -> BorrowedFd<'static> {
     rustix::fs::CWD
 }
 
-/// Standard input, asked for nothing, which ESP-IDF passes over as well
-/// (`components/newlib/poll.c poll()`). The build script sees to it that there is std.
+/// Standard input. The build script sees to it that there is std.
 #[cfg(not(wouldblock_has = "cwd"))]
 pub(crate) fn no_descriptor() -> BorrowedFd<'static> {
     static STDIN: std::sync::OnceLock<std::io::Stdin> = std::sync::OnceLock::new();

@@ -29,8 +29,8 @@ pub struct Platform {
     /// | name | what is missing | the crate |
     /// |---|---|---|
     /// | `clock` | `time::clock_gettime` | wants its feature `std`, and takes std's clock |
-    /// | `cwd` | `fs::CWD` | likewise, and shows `poll` standard input, asked for nothing |
-    /// | `messages` | `recvmsg`, `sendmsg` | `recv_msg`, `recv_fds` and `send_fds` with a descriptor answer `Err(EOPNOTSUPP)`; `send_msg` sends one buffer, and refuses messages of more (EMSGSIZE) |
+    /// | `cwd` | `fs::CWD` | likewise, and has standard input stand where no descriptor does; nothing is asked of it |
+    /// | `messages` | `recvmsg`, `sendmsg` | `recv_msg`, `recv_fds`, `recv_fds_with`, and `send_fds` with a descriptor, answer `Err(EOPNOTSUPP)`; `send_msg` sends one buffer, and refuses messages of more (EMSGSIZE) |
     /// | `nanosleep` | `thread::nanosleep` | sleeps by std, or by `poll` |
     /// | `vectored` | `readv`, `writev` | reads into, and writes from, one buffer for each call |
     pub rustix_lacks: &'static [&'static str],
