@@ -21,11 +21,10 @@ use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{DEADLINE, thread_cpu_time};
+use common::{DEADLINE, thread_cpu_time, traced};
 use kernel::{Answer, Call, answered, is_available};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use wouldblock::platform::HOST;
@@ -1115,9 +1114,7 @@ fn waits_on_pipes_are_as_fast_as_the_loop_by_hand() {
 /// What seccomp was not asked to count.
 #[test]
 fn waits_make_no_other_system_calls_by_strace() {
-    const NAME: &str = "waits_make_no_other_system_calls_by_strace";
-    const ROLE: &str = "WOULDBLOCK_STRACE_CHILD";
-    if std::env::var_os(ROLE).is_some() {
+    let trace = traced("waits_make_no_other_system_calls_by_strace", || {
         let mark = |name| rustix::fs::access(name, rustix::fs::Access::EXISTS).unwrap_err();
         let data = lines(MIB);
         put_once(Kind::Unix, Peer::Slow, &data, |fd, mut rest| {
@@ -1141,34 +1138,8 @@ fn waits_make_no_other_system_calls_by_strace() {
             }
             mark("/end");
         });
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let trace = directory.path().join("trace");
-    let mut strace = std::process::Command::new("strace");
-    strace
-        .arg("-fqo")
-        .arg(&trace)
-        .arg(std::env::current_exe().unwrap());
-    strace
-        .args(["--exact", NAME])
-        .env(ROLE, "1")
-        .stdin(Stdio::null());
-    strace.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let started = {
-        let _alone = common::STARTS.write();
-        strace.spawn()
-    };
-    let child = match started.and_then(std::process::Child::wait_with_output) {
-        Ok(child) => child,
-        Err(error) => return eprintln!("not checked: no strace: {error}"),
-    };
-    let said = String::from_utf8_lossy(&child.stderr);
-    if said.contains("ptrace") {
-        return eprintln!("not checked: strace may not trace here: {said}");
-    }
-    assert!(child.status.success(), "{said}");
-    let trace = std::fs::read_to_string(trace).unwrap();
+    });
+    let Some(trace) = trace else { return };
     for (mark, allowed) in [("/until", "sendto("), ("/set", "recvfrom(")] {
         let begin = trace.lines().find(|line| line.contains(mark)).unwrap();
         let thread = begin.split_whitespace().next().unwrap();

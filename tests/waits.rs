@@ -7,7 +7,6 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::signals::under_fire;
 use common::{
-    DEADLINE, alone, dead_descriptor, fill, idle, pipe, tcp_socket, thread_cpu_time,
+    DEADLINE, alone, dead_descriptor, fill, idle, pipe, tcp_socket, thread_cpu_time, traced,
     within_deadline,
 };
 #[cfg(target_os = "linux")]
@@ -427,8 +426,7 @@ fn retry_with_data_there_makes_one_call_and_does_not_ask_poll() {
 
 #[test]
 fn retry_with_data_there_is_one_system_call_by_strace() {
-    const ROLE: &str = "WOULDBLOCK_STRACE_CHILD";
-    if std::env::var_os(ROLE).is_some() {
+    let trace = traced("retry_with_data_there_is_one_system_call_by_strace", || {
         let (ours, mut theirs) = unix_pair();
         theirs.write_all(b"data").unwrap();
         let deadline = soon();
@@ -439,37 +437,8 @@ fn retry_with_data_there_is_one_system_call_by_strace() {
         let second = until(&ours, Deadline::after(millis(1))).retry(Retry::Recv, receive);
         rustix::fs::access("/end", rustix::fs::Access::EXISTS).unwrap_err();
         assert_eq!((first, second), (Io::Ready(4), Io::WouldBlock));
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let trace = directory.path().join("trace");
-    let mut strace = std::process::Command::new("strace");
-    strace
-        .arg("-fqo")
-        .arg(&trace)
-        .arg(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "retry_with_data_there_is_one_system_call_by_strace",
-        ])
-        .env(ROLE, "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let started = {
-        let _alone = common::STARTS.write();
-        strace.spawn()
-    };
-    let child = match started.and_then(std::process::Child::wait_with_output) {
-        Ok(child) => child,
-        Err(error) => return eprintln!("not checked: no strace: {error}"),
-    };
-    let said = String::from_utf8_lossy(&child.stderr);
-    if said.contains("ptrace") {
-        return eprintln!("not checked: strace may not trace here: {said}");
-    }
-    assert!(child.status.success(), "{said}");
-    let trace = std::fs::read_to_string(trace).unwrap();
+    });
+    let Some(trace) = trace else { return };
     let thread = |line: &str| {
         line.split_whitespace()
             .next()

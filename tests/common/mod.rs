@@ -175,6 +175,47 @@ pub(crate) fn is_alone() -> bool {
     std::env::var_os(ROLE).is_some()
 }
 
+/// Runs this test once more below strace, where `body` is all it does, and gives the
+/// trace; says why there is none where it cannot. Nothing in the run that is traced.
+pub(crate) fn traced(name: &str, body: impl FnOnce()) -> Option<String> {
+    const ROLE: &str = "WOULDBLOCK_STRACE_CHILD";
+    if env::var_os(ROLE).is_some() {
+        body();
+        return None;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("trace");
+    let mut strace = Command::new("strace");
+    strace
+        .arg("-fqo")
+        .arg(&trace)
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(ROLE, "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let started = {
+        let _alone = STARTS.write();
+        strace.spawn()
+    };
+    let ended = started.and_then(|child| within_deadline(move || child.wait_with_output()));
+    let child = match ended {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("not checked: no strace: {error}");
+            return None;
+        }
+    };
+    let said = String::from_utf8_lossy(&child.stderr);
+    if said.contains("ptrace") {
+        eprintln!("not checked: strace may not trace here: {said}");
+        return None;
+    }
+    assert!(child.status.success(), "{said}");
+    Some(std::fs::read_to_string(trace).unwrap())
+}
+
 /// A process that starts holds copies of all descriptors until it executes. Held
 /// for reading, this keeps processes from starting: for a test that closes a
 /// descriptor and needs it closed at once.
