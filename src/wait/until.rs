@@ -130,9 +130,9 @@ pub struct Until<F> {
 ///
 /// It has no memory from one method to the next. A loop that takes an end of file for
 /// an empty message, or goes on after an error that stays, is a busy loop here as it is by
-/// hand; an entry of a [`PollSet`](crate::PollSet) remembers: see [`At`](crate::At). So is one
-/// on a terminal with VMIN = 0, which reads nothing as `Ready(0)`, without a wait: set VMIN
-/// to 1.
+/// hand, and so is one on a terminal with VMIN = 0, which reads nothing as `Ready(0)`,
+/// without a wait: set VMIN to 1. An entry of a [`PollSet`](crate::PollSet) remembers: see
+/// [`At`](crate::At).
 #[inline]
 pub fn until<F: Descriptor>(fd: F, deadline: impl Into<Deadline>) -> Until<F> {
     let deadline = deadline.into();
