@@ -273,17 +273,19 @@ fn select_again_and_again_of_a_kernel_that_never_waits_does_not_spin() {
         let body = || {
             let mut set: PollSet<_, (), Inline<1>> = PollSet::new();
             set.register(&world.ours, Interest::READABLE, ()).unwrap();
-            let end = Deadline::after(TIME);
+            let begun = Instant::now();
             let mut waits = 0;
-            while !end.has_passed() {
+            while begun.elapsed() < TIME {
                 assert!(!set.select(Duration::from_micros(1500)).is_ready());
                 waits += 1;
             }
-            waits
+            (waits, begun.elapsed().as_millis() as usize)
         };
-        let (waits, polls) = answered(&[libc::SYS_ppoll], |_| answer, body);
+        let ((waits, time), polls) = answered(&[libc::SYS_ppoll], |_| answer, body);
         eprintln!("{answer:?}: {waits} waits, {polls} polls");
-        // At first what could be signals, 16 at once, and then 6 after each rest.
-        assert!(polls <= 13 * waits + 64, "{answer:?}: {waits}, {polls}");
+        // At first what could be signals, 16 at once, and then 6 after each rest. On a busy
+        // machine, where each takes its time, 16 in a millisecond could be signals for ever.
+        let most = (13 * waits).max(16 * time) + 64;
+        assert!(polls <= most, "{answer:?}: {waits}, {polls}");
     }
 }
