@@ -310,6 +310,16 @@ fn set_told_of_a_hang_up_is_told_at_a_slowing_pace() {
     }
 }
 
+/// What a server does: it derives every interest in each turn, also of who has hung up.
+#[test]
+fn set_told_of_a_hang_up_and_of_its_interest_again_does_not_spin() {
+    let (ours, theirs) = unix_pair();
+    common::close(theirs);
+    does_not_spin(ours, Interest::HANG_UP, |at, _| {
+        at.set_interest(Interest::HANG_UP);
+    });
+}
+
 #[test]
 fn set_on_a_liar_does_not_spin() {
     // Writable, and yet it would block.

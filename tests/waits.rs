@@ -731,6 +731,24 @@ fn retry_of_a_call_that_is_interrupted_for_ever_ends_on_its_deadline() {
     assert!(made.len() <= 10, "{} calls", made.len());
 }
 
+/// Whoever makes an `Io` of an errno without asking what it means, waits as well.
+#[test]
+fn retry_of_a_call_that_says_eagain_as_an_error_waits() {
+    let (ours, theirs) = unix_pair();
+    let mut calls = 0;
+    let answer = until(&ours, soon()).retry(Retry::Recv, |fd| {
+        calls += 1;
+        match recv(fd, &mut [0; 8], NONE) {
+            Io::WouldBlock => {
+                (&theirs).write_all(b"!").unwrap();
+                Io::Err(Errno::AGAIN)
+            }
+            answer => answer,
+        }
+    });
+    assert_eq!((answer, calls), (Io::Ready(1), 2));
+}
+
 #[test]
 fn retry_after_a_failure_ends_with_it_at_once() {
     let (answer, made) = scripted(&[Io::Err(Errno::CONNRESET)], Retry::Recv, Deadline::never());

@@ -480,6 +480,23 @@ mod tests {
         assert_eq!(n, 1000);
     }
 
+    /// A rest is no sign that the kernel waits. A quiet millisecond between two wakes is.
+    #[test]
+    fn pace_of_a_kernel_that_waits_again_is_trusted_again() {
+        let all_at_once = u64::from(FLURRY / BY_SIGNAL);
+        let mut pace = Pace::new();
+        assert_eq!(flurry(&mut pace, Answer::Nudge, 0, 1000).0, all_at_once);
+        let begin = 100 * MILLISECOND;
+        assert!(flurry(&mut pace, Answer::Nudge, begin, 1000).0 < all_at_once / 2);
+        let begin = 200 * MILLISECOND;
+        pace.answered(Answer::Nudge, begin);
+        let begin = begin + 2 * MILLISECOND;
+        assert_eq!(
+            flurry(&mut pace, Answer::Nudge, begin, 1000),
+            (all_at_once, 1)
+        );
+    }
+
     /// Another thread may be faster now and then; poll denies each time.
     #[test]
     fn pace_of_wakes_after_which_nothing_was_done_rests_sooner() {

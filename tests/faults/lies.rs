@@ -289,3 +289,38 @@ fn select_again_and_again_of_a_kernel_that_never_waits_does_not_spin() {
         assert!(polls <= most, "{answer:?}: {waits}, {polls}");
     }
 }
+
+/// Waits that end on their time are what a kernel is trusted for.
+#[test]
+fn select_after_waits_that_ended_on_their_time_takes_signals_for_signals() {
+    if !is_available() {
+        return;
+    }
+    let world = World::new();
+    let (mut polls, mut sleeps) = (0, 0);
+    let kernel = |call: &Call| {
+        sleeps += usize::from(call.number != libc::SYS_ppoll);
+        polls += usize::from(call.number == libc::SYS_ppoll);
+        match polls {
+            // Ten at once, a millisecond and more after the last of those waits.
+            21..=30 => Answer::Errno(libc::EINTR),
+            31 => Answer::Value(call.report(|events| events)),
+            _ => Answer::Real,
+        }
+    };
+    let numbers = [
+        libc::SYS_ppoll,
+        libc::SYS_clock_nanosleep,
+        libc::SYS_nanosleep,
+    ];
+    let body = || {
+        let mut set: PollSet<_, (), Inline<1>> = PollSet::new();
+        set.register(&world.ours, Interest::READABLE, ()).unwrap();
+        for _ in 0..20 {
+            assert_eq!(set.select(Duration::from_micros(1500)), Io::WouldBlock);
+        }
+        assert_eq!(set.select(LONG), Io::Ready(1));
+    };
+    answered(&numbers, kernel, body);
+    assert_eq!(sleeps, 0);
+}
