@@ -26,8 +26,9 @@ use super::clock::now;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Deadline {
     /// In nanoseconds on the clock of `now`, of which 64 bits hold 584 years; the
-    /// greatest value is never. Not a `Duration`, whose arithmetic can panic.
-    at: u64,
+    /// greatest value is never, a time that does not come. Not a `Duration`, whose
+    /// arithmetic can panic.
+    pub(super) at: u64,
 }
 
 static_assertions::assert_impl_all!(Deadline: Copy, Send, Sync, Unpin);
@@ -57,12 +58,6 @@ impl Deadline {
         } else {
             Some(Duration::from_nanos(self.at.saturating_sub(now())))
         }
-    }
-
-    /// On the clock of `now`; never is a time that does not come.
-    #[inline]
-    pub(super) const fn at(self) -> u64 {
-        self.at
     }
 
     /// Whether the moment has come.

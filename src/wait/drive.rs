@@ -40,7 +40,7 @@ pub(super) fn wait_on<T>(
     mut turn: Turn,
     call: &mut dyn FnMut(BorrowedFd<'_>, &mut Turn) -> Io<T>,
 ) -> Io<T> {
-    let mut wait = Wait::new(deadline.at(), broken);
+    let mut wait = Wait::new(deadline.at, broken);
     let mut answer = first;
     loop {
         let told = match answer {

@@ -338,7 +338,7 @@ impl<F: Descriptor> Until<F> {
     /// ```
     pub fn ready(&self, interest: Interest) -> Io<Readiness> {
         let mut kernel = Pace::new();
-        let deadline = self.deadline.at();
+        let deadline = self.deadline.at;
         let mut fds = [interest.on(&self.fd)];
         loop {
             let answer = poll(&mut fds, self.deadline.remaining());

@@ -38,7 +38,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
         while self.found.pop().is_some() {}
         match self.ask_all(deadline.remaining()) {
             Ok(n) => Io::Ready(n),
-            Err(answer) => self.go_on(answer, deadline.at()),
+            Err(answer) => self.go_on(answer, deadline.at),
         }
     }
 
