@@ -53,11 +53,7 @@ impl Deadline {
     /// How long it is until then: zero if it has passed, `None` for never.
     #[inline]
     pub fn remaining(self) -> Option<Duration> {
-        if self.at == u64::MAX {
-            None
-        } else {
-            Some(Duration::from_nanos(self.at.saturating_sub(now())))
-        }
+        (self.at != u64::MAX).then(|| Duration::from_nanos(self.at.saturating_sub(now())))
     }
 
     /// Whether the moment has come.
