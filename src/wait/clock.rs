@@ -2,21 +2,13 @@
 
 use core::time::Duration;
 
-#[cfg(wouldblock_has = "nanosleep")]
-use rustix::event::Timespec;
-#[cfg(wouldblock_has = "nanosleep")]
-use rustix::thread::{NanosleepRelativeResult, nanosleep};
-#[cfg(wouldblock_has = "clock")]
-use rustix::time::{ClockId, clock_gettime};
-
-#[cfg(any(wouldblock_has = "nanosleep", not(feature = "std")))]
-use crate::ops::poll::poll;
-
 /// The time on a clock that never goes back, in nanoseconds since some moment in
 /// the past.
 #[cfg(wouldblock_has = "clock")]
 #[inline]
 pub(crate) fn now() -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
@@ -51,6 +43,10 @@ pub(crate) fn sleep_until(end: u64) {
 /// for nothing.
 #[cfg(wouldblock_has = "nanosleep")]
 fn sleep(time: u64) {
+    use crate::ops::poll::poll;
+    use rustix::event::Timespec;
+    use rustix::thread::{NanosleepRelativeResult, nanosleep};
+
     let time = Duration::from_nanos(time);
     let slept = Timespec::try_from(time).map(|request| nanosleep(&request));
     if let Ok(NanosleepRelativeResult::Err(_)) = slept {
@@ -67,5 +63,5 @@ fn sleep(time: u64) {
     #[cfg(feature = "std")]
     std::thread::sleep(time);
     #[cfg(not(feature = "std"))]
-    let _ = poll(&mut [], Some(time));
+    let _ = crate::ops::poll::poll(&mut [], Some(time));
 }
