@@ -58,14 +58,6 @@ struct Direction {
     errno: Option<Errno>,
 }
 
-/// What the entries want of the next wait.
-pub(super) struct Plan {
-    /// When the first rest ends, or the deadline passes.
-    pub(super) wake: u64,
-    /// Something is to be handed out, so poll only asks.
-    pub(super) at_once: bool,
-}
-
 impl<F: Descriptor> Watched<F> {
     pub(super) fn new(fd: F, interest: Interest) -> Self {
         let direction = Direction {
@@ -119,10 +111,12 @@ impl<F: Descriptor> Watched<F> {
         (self.fd.as_fd(), self.events)
     }
 
-    /// Finds out what the next wait watches, and what is due.
-    pub(super) fn plan(&mut self, now: u64, plan: &mut Plan) {
+    /// Finds out what the next wait watches, and what is due. Returns when that wait has
+    /// to end: `now` if something is to be handed out, later if something rests.
+    pub(super) fn plan(&mut self, now: u64) -> u64 {
+        let mut wake = u64::MAX;
         if !self.is_troubled {
-            return;
+            return wake;
         }
         let (mut watch, mut due, mut is_troubled) = (self.interest, Interest::empty(), false);
         let unanswered = take(&mut self.unanswered);
@@ -144,16 +138,17 @@ impl<F: Descriptor> Watched<F> {
             match next {
                 Next::Rest { until } => {
                     watch.remove(part);
-                    plan.wake = plan.wake.min(until);
+                    wake = wake.min(until);
                 }
                 Next::Call => {
                     due.set(part, asked == next);
-                    plan.at_once = true;
+                    wake = now;
                 }
                 Next::Wait | Next::Ask => it.pace.denied(),
             }
         }
         self.watch(watch, due, is_troubled);
+        wake
     }
 
     /// The caller is told. False if a call may not answer it, or there is more to tell.

@@ -3,7 +3,6 @@
 use core::cell::Cell;
 use core::time::Duration;
 
-use super::entry::Plan;
 use super::list::{List, Storage};
 use super::{FREE, Key, PollSet};
 use crate::mapping::io::{Io, try_io};
@@ -51,14 +50,9 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
                 try_io!(after_poll(&mut self.kernel, answer, wake, deadline));
             }
             let now = now();
-            let mut plan = Plan {
-                wake: deadline,
-                at_once: false,
-            };
-            for entry in self.entries.iter_mut() {
-                entry.io.plan(now, &mut plan);
-            }
-            wake = if plan.at_once { now } else { plan.wake };
+            let plans = self.entries.iter_mut().map(|entry| entry.io.plan(now));
+            let first = plans.min().unwrap_or(u64::MAX);
+            wake = first.min(deadline);
             let last = self.ask_watched(time_left(wake, now));
             if self.found.len() > 0 {
                 self.kernel.done();
@@ -66,7 +60,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
             }
             answer = match last {
                 // It only asked, and found nothing of what was there.
-                Io::WouldBlock if plan.at_once => Some(Io::Ready(0)),
+                Io::WouldBlock if first == now => Some(Io::Ready(0)),
                 other => Some(other),
             };
         }
