@@ -2,10 +2,9 @@
 //! to the classifier.
 
 /// Calls `$make!` with the operations: those that answer with a count of their first
-/// argument, and have but one errno for would-block; those that receive more than bytes,
-/// and how many bytes that is; those that answer with another value; those of several
-/// calls, which move what is left of their first argument, and so show whether anything
-/// was done.
+/// argument, and have but one errno for would-block; those that answer with another
+/// value, and whether that looks like an end; those of several calls, which move what is
+/// left of their first argument, and so show whether anything was done.
 macro_rules! each_operation {
     ($make:ident) => {
         $make! {
@@ -15,19 +14,17 @@ macro_rules! each_operation {
                 send(buf: &[u8], flags: SendFlags): Op::Send;
                 write(buf: &[u8]): Op::Write;
             }
-            receives {
-                recv_from(buf: &mut [u8], flags: RecvFlags) -> (usize, Option<PeerAddress>): |got| got.0;
-                recv_msg(bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Message: |got| got.bytes;
+            values {
+                recv_from(buf: &mut [u8], flags: RecvFlags) -> (usize, Option<PeerAddress>): Op::Recv, |got| got.0 == 0;
+                recv_msg(bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> Message: Op::Recv, |got| got.bytes == 0;
                 recv_fds(
                     bufs: &mut [IoSliceMut<'_>],
                     into: &mut [Option<OwnedFd>],
                     flags: RecvFlags
-                ) -> Message: |got| got.bytes;
-            }
-            values {
-                accept() -> OwnedFd: Op::Accept;
-                accept_from() -> (OwnedFd, Option<PeerAddress>): Op::Accept;
-                finish_connect() -> (): Op::Connect;
+                ) -> Message: Op::Recv, |got| got.bytes == 0;
+                accept() -> OwnedFd: Op::Accept, |_| false;
+                accept_from() -> (OwnedFd, Option<PeerAddress>): Op::Accept, |_| false;
+                finish_connect() -> (): Op::Connect, |_| false;
             }
             drains {
                 send_all(rest: &mut &[u8], flags: SendFlags): Op::Send;

@@ -164,18 +164,10 @@ impl Turn {
 macro_rules! waiting {
     (
         counts {$($count:ident($($arg:ident: $kind:ty),*): $op:expr;)*}
-        receives {$($receive:ident($($into:ident: $memory:ty),*) -> $message:ty: |$m:ident| $n:expr;)*}
-        values {$($value:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
+        values {$($value:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr, $is_end:expr;)*}
         drains {$($all:ident($rest:ident: $buf:ty $(, $flags:ident: $flag:ty)?): $by:expr;)*}
     ) => {
         $(waiting!($count($($arg: $kind),*): $op);)*
-        $(
-            #[doc = concat!("See [`", stringify!($receive), "()`](crate::", stringify!($receive), "()).")]
-            #[inline]
-            pub fn $receive(&self, $($into: $memory),*) -> Io<$message> {
-                self.wait(Answer::Broken, Op::Recv, |fd, _| $receive(fd, $($into),*))
-            }
-        )*
         $(
             #[doc = concat!("See [`", stringify!($value), "()`](crate::", stringify!($value), "()).")]
             #[inline]

@@ -47,8 +47,7 @@ pub struct At<'a, F>(pub(super) &'a mut Watched<F>);
 macro_rules! telling {
     (
         counts {$($count:ident($buf:ident: $kind:ty $(, $flags:ident: $flag:ty)?): $op:expr;)*}
-        receives {$($receive:ident($($into:ident: $memory:ty),*) -> $message:ty: |$m:ident| $n:expr;)*}
-        values {$($value:ident($($arg:ident: $its:ty),*) -> $got:ty: $for:expr;)*}
+        values {$($value:ident($($arg:ident: $its:ty),*) -> $got:ty: $for:expr, $is_end:expr;)*}
         drains {$($all:ident($rest:ident: $left:ty $(, $more:ident: $other:ty)?): $by:expr;)*}
     ) => {
         $(
@@ -60,19 +59,11 @@ macro_rules! telling {
             }
         )*
         $(
-            #[doc = concat!("See [`", stringify!($receive), "()`](crate::", stringify!($receive), "()).")]
-            #[inline]
-            pub fn $receive(&mut self, $($into: $memory),*) -> Io<$message> {
-                let answer = $receive(&self.0.fd, $($into),*);
-                self.counted(Op::Recv, answer, |$m| $n == 0)
-            }
-        )*
-        $(
             #[doc = concat!("See [`", stringify!($value), "()`](crate::", stringify!($value), "()).")]
             #[inline]
             pub fn $value(&mut self, $($arg: $its),*) -> Io<$got> {
                 let answer = $value(&self.0.fd, $($arg),*);
-                self.told($for, answer, Answer::Broken)
+                self.counted($for, answer, $is_end)
             }
         )*
         $(
