@@ -167,7 +167,33 @@ macro_rules! waiting {
         values {$($value:ident($($more:ident: $its:ty),*) -> $got:ty: $for:expr, $is_end:expr;)*}
         drains {$($all:ident($rest:ident: $buf:ty $(, $flags:ident: $flag:ty)?): $by:expr;)*}
     ) => {
-        $(waiting!($count($($arg: $kind),*): $op);)*
+        $(
+            #[doc = concat!("See [`", stringify!($count), "()`](crate::", stringify!($count), "()).")]
+            #[inline]
+            pub fn $count(&self, $($arg: $kind),*) -> Io {
+                // The same arguments, cold, as many as fit into registers: a closure would
+                // cost its captures. What comes back fits into two.
+                #[cold]
+                #[inline(never)]
+                fn later(
+                    fd: BorrowedFd<'_>,
+                    $($arg: $kind,)*
+                    deadline: Deadline,
+                    first: Errno,
+                ) -> (usize, Errno) {
+                    let op = $op;
+                    let (first, turn) = (Io::from_result(op, Err(first)), Turn::of(op));
+                    let again = &mut |fd: BorrowedFd<'_>, _: &mut _| $count(fd, $($arg),*);
+                    pack(wait_on(fd, op, deadline, Answer::Broken, first, turn, again))
+                }
+                let first = match $count(&self.fd, $($arg),*) {
+                    Io::Ready(n) => return Io::Ready(n),
+                    Io::WouldBlock => WOULD_BLOCK,
+                    Io::Err(errno) => errno,
+                };
+                unpack(later(self.fd.as_fd(), $($arg,)* self.deadline, first))
+            }
+        )*
         $(
             #[doc = concat!("See [`", stringify!($value), "()`](crate::", stringify!($value), "()).")]
             #[inline]
@@ -187,33 +213,6 @@ macro_rules! waiting {
                 })
             }
         )*
-    };
-    ($count:ident($($arg:ident: $kind:ty),*): $op:expr) => {
-        #[doc = concat!("See [`", stringify!($count), "()`](crate::", stringify!($count), "()).")]
-        #[inline]
-        pub fn $count(&self, $($arg: $kind),*) -> Io {
-            // The same arguments, cold, as many as fit into registers: a closure would
-            // cost its captures. What comes back fits into two.
-            #[cold]
-            #[inline(never)]
-            fn later(
-                fd: BorrowedFd<'_>,
-                $($arg: $kind,)*
-                deadline: Deadline,
-                first: Errno,
-            ) -> (usize, Errno) {
-                let op = $op;
-                let (first, turn) = (Io::from_result(op, Err(first)), Turn::of(op));
-                let again = &mut |fd: BorrowedFd<'_>, _: &mut _| $count(fd, $($arg),*);
-                pack(wait_on(fd, op, deadline, Answer::Broken, first, turn, again))
-            }
-            let first = match $count(&self.fd, $($arg),*) {
-                Io::Ready(n) => return Io::Ready(n),
-                Io::WouldBlock => WOULD_BLOCK,
-                Io::Err(errno) => errno,
-            };
-            unpack(later(self.fd.as_fd(), $($arg,)* self.deadline, first))
-        }
     };
 }
 
