@@ -181,17 +181,14 @@ impl<F: Descriptor> At<'_, F> {
     #[inline]
     fn told<T>(&mut self, op: Op, answer: Io<T>, broken: Answer) -> Io<T> {
         match answer {
-            Io::Ready(value) => {
-                self.0.done(op);
-                Io::Ready(value)
-            }
+            Io::Ready(_) => self.0.done(op),
             Io::WouldBlock => {
                 self.0.stopped(op, None, broken);
-                Io::WouldBlock
             }
-            Io::Err(errno) if self.0.stopped(op, Some(errno), broken) => Io::WouldBlock,
-            Io::Err(errno) => Io::Err(errno),
+            Io::Err(errno) if self.0.stopped(op, Some(errno), broken) => return Io::WouldBlock,
+            Io::Err(_) => {}
         }
+        answer
     }
 
     /// The descriptor, for a call that the set need not know of.
