@@ -93,10 +93,9 @@ impl<F: Descriptor> At<'_, F> {
     ) -> Io {
         let op = op_to(address);
         let answer = send_to(&self.0.fd, buf, flags, address);
-        let is_its_own = |errno| Answer::of_error(op, errno).is_none();
-        let broken = match answer.err().is_some_and(is_its_own) {
-            true => Answer::Done,
-            false => Answer::Broken,
+        let broken = match answer {
+            Io::Err(errno) if Answer::of_error(op, errno).is_none() => Answer::Done,
+            _ => Answer::Broken,
         };
         self.told(op, answer, broken)
     }
