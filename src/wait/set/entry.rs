@@ -2,8 +2,7 @@
 
 use core::mem::take;
 
-use rustix::event::PollFlags;
-use rustix::fd::BorrowedFd;
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use crate::mapping::classify::Op;
@@ -107,8 +106,8 @@ impl<F: Descriptor> Watched<F> {
 
     /// The entry for poll.
     #[inline]
-    pub(super) fn entry(&self) -> (BorrowedFd<'_>, PollFlags) {
-        (self.fd.as_fd(), self.events)
+    pub(super) fn entry(&self) -> PollFd<'_> {
+        PollFd::from_borrowed_fd(self.fd.as_fd(), self.events)
     }
 
     /// Finds out what the next wait watches, and what is due. Returns when that wait has

@@ -1,8 +1,8 @@
 //! Where a set keeps its things: an array of fixed capacity, or a vector.
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::fd::BorrowedFd;
+use rustix::event::PollFd;
 
+use crate::mapping::readiness::Interest;
 use crate::ops::stand_in::no_descriptor;
 
 /// A kind of storage: [`Inline`] or, with the feature `alloc`, [`Growable`].
@@ -13,11 +13,11 @@ use crate::ops::stand_in::no_descriptor;
     note = "`Growable`, the default, wants the feature `alloc` of `wouldblock`; `Inline<N>` allocates nothing"
 )]
 pub trait Storage: sealed::Lists {
-    /// Calls `body` with an array of pollfds, one for each of `entries`.
+    /// Calls `body` with an array of the `entries`.
     #[doc(hidden)]
     fn with_pollfds<'a, R>(
         scratch: &'a mut Self::Scratch,
-        entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
+        entries: impl Iterator<Item = PollFd<'a>>,
         body: impl FnOnce(&mut [PollFd<'a>]) -> R,
     ) -> R;
 }
@@ -159,14 +159,14 @@ impl<const N: usize> Storage for Inline<N> {
     #[inline]
     fn with_pollfds<'a, R>(
         (): &'a mut (),
-        mut entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
+        mut entries: impl Iterator<Item = PollFd<'a>>,
         body: impl FnOnce(&mut [PollFd<'a>]) -> R,
     ) -> R {
         let mut count = 0;
         let mut fds: [PollFd<'a>; N] = core::array::from_fn(|_| {
             let entry = entries.next();
             count += usize::from(entry.is_some());
-            pollfd(entry.unwrap_or_else(nobody))
+            entry.unwrap_or_else(nobody)
         });
         body(fds.get_mut(..count).unwrap_or_default())
     }
@@ -174,12 +174,8 @@ impl<const N: usize> Storage for Inline<N> {
 
 /// What stands behind the last. The kernel is not shown it: to some, a negative number
 /// is an invalid one (src/platform/dragonfly.rs).
-fn nobody<'a>() -> (BorrowedFd<'a>, PollFlags) {
-    (no_descriptor(), PollFlags::empty())
-}
-
-fn pollfd<'a>((fd, events): (BorrowedFd<'a>, PollFlags)) -> PollFd<'a> {
-    PollFd::from_borrowed_fd(fd, events)
+fn nobody<'a>() -> PollFd<'a> {
+    Interest::empty().on(no_descriptor())
 }
 
 /// Storage that grows on the heap: a [`Storage`] with the feature `alloc`, which `std`
@@ -189,7 +185,7 @@ pub enum Growable {}
 
 #[cfg(feature = "alloc")]
 mod growable {
-    use super::{BorrowedFd, Growable, List, PollFd, PollFlags, Storage, nobody, pollfd};
+    use super::{Growable, List, PollFd, Storage, nobody};
     use alloc::vec::Vec;
 
     impl<T> List for Vec<T> {
@@ -232,11 +228,11 @@ mod growable {
         #[inline]
         fn with_pollfds<'a, R>(
             scratch: &'a mut Vec<PollFd<'static>>,
-            entries: impl Iterator<Item = (BorrowedFd<'a>, PollFlags)>,
+            entries: impl Iterator<Item = PollFd<'a>>,
             body: impl FnOnce(&mut [PollFd<'a>]) -> R,
         ) -> R {
             let mut fds: Vec<PollFd<'a>> = core::mem::take(scratch);
-            fds.extend(entries.map(pollfd));
+            fds.extend(entries);
             let result = body(&mut fds);
             *scratch = with_its_allocation(fds);
             result
@@ -248,6 +244,6 @@ mod growable {
     /// allocations.
     fn with_its_allocation<'a>(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'a>> {
         fds.clear();
-        fds.into_iter().map(|_| pollfd(nobody())).collect()
+        fds.into_iter().map(|_| nobody()).collect()
     }
 }
