@@ -392,11 +392,9 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
 
     /// Every registration, in no order, as [`get_mut`](Self::get_mut) lends it.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, At<'_, F>, &mut D)> {
-        self.entries.iter_mut().map(|entry| {
-            let key = entry.key;
-            let (at, data) = entry.parts();
-            (key, at, data)
-        })
+        self.entries
+            .iter_mut()
+            .map(|entry| (entry.key, At(&mut entry.io), &mut entry.data))
     }
 
     /// How many descriptors are registered.
