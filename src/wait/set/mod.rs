@@ -322,8 +322,7 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
 
     #[inline]
     fn entry_mut(&mut self, key: Key) -> Option<&mut Entry<F, D>> {
-        let entry = self.entries.get_mut(*self.places.get(key.slot)?)?;
-        (entry.key.serial == key.serial).then_some(entry)
+        self.entries.get_mut(self.place(key)?)
     }
 
     /// The registration of a key.
