@@ -1,5 +1,7 @@
 //! Where a set keeps its things: an array of fixed capacity, or a vector.
 
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
 use rustix::event::PollFd;
 
 use crate::mapping::readiness::Interest;
@@ -184,62 +186,58 @@ fn nobody<'a>() -> PollFd<'a> {
 pub enum Growable {}
 
 #[cfg(feature = "alloc")]
-mod growable {
-    use super::{Growable, List, PollFd, Storage, nobody};
-    use alloc::vec::Vec;
+impl<T> List for Vec<T> {
+    type Item = T;
 
-    impl<T> List for Vec<T> {
-        type Item = T;
-
-        fn push(&mut self, value: T) {
-            self.push(value);
-        }
-
-        fn pop(&mut self) -> Option<T> {
-            self.pop()
-        }
-
-        #[inline]
-        fn get(&self, index: usize) -> Option<&T> {
-            <[T]>::get(self, index)
-        }
-
-        #[inline]
-        fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-            <[T]>::get_mut(self, index)
-        }
-
-        #[inline]
-        fn len(&self) -> usize {
-            self.len()
-        }
-
-        #[inline]
-        fn iter(&self) -> impl Iterator<Item = &T> {
-            <[T]>::iter(self)
-        }
-
-        fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-            <[T]>::iter_mut(self)
-        }
+    fn push(&mut self, value: T) {
+        self.push(value);
     }
 
-    impl Storage for Growable {
-        #[inline]
-        fn with_pollfds<'a, R>(
-            scratch: &'a mut Vec<PollFd<'static>>,
-            entries: impl Iterator<Item = PollFd<'a>>,
-            body: impl FnOnce(&mut [PollFd<'a>]) -> R,
-        ) -> R {
-            let mut fds: Vec<PollFd<'a>> = core::mem::take(scratch);
-            fds.extend(entries);
-            let result = body(&mut fds);
-            // Keeps the allocation, for entries that borrow something else: collecting a
-            // vector's own elements, of the same size, reuses it. A test counts the
-            // allocations.
-            fds.clear();
-            *scratch = fds.into_iter().map(|_| nobody()).collect();
-            result
-        }
+    fn pop(&mut self) -> Option<T> {
+        self.pop()
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> Option<&T> {
+        <[T]>::get(self, index)
+    }
+
+    #[inline]
+    fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        <[T]>::get_mut(self, index)
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        <[T]>::iter(self)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        <[T]>::iter_mut(self)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Storage for Growable {
+    #[inline]
+    fn with_pollfds<'a, R>(
+        scratch: &'a mut Vec<PollFd<'static>>,
+        entries: impl Iterator<Item = PollFd<'a>>,
+        body: impl FnOnce(&mut [PollFd<'a>]) -> R,
+    ) -> R {
+        let mut fds: Vec<PollFd<'a>> = core::mem::take(scratch);
+        fds.extend(entries);
+        let result = body(&mut fds);
+        // Keeps the allocation, for entries that borrow something else: collecting a
+        // vector's own elements, of the same size, reuses it. A test counts the
+        // allocations.
+        fds.clear();
+        *scratch = fds.into_iter().map(|_| nobody()).collect();
+        result
     }
 }
