@@ -132,22 +132,18 @@ impl<T, const N: usize> List for Array<T, N> {
         self.items.get_mut(last)?.take()
     }
 
-    #[inline]
     fn get(&self, index: usize) -> Option<&T> {
         self.items.get(index)?.as_ref()
     }
 
-    #[inline]
     fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.items.get_mut(index)?.as_mut()
     }
 
-    #[inline]
     fn len(&self) -> usize {
         self.length
     }
 
-    #[inline]
     fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.iter().take(self.length).flatten()
     }
@@ -197,22 +193,18 @@ impl<T> List for Vec<T> {
         self.pop()
     }
 
-    #[inline]
     fn get(&self, index: usize) -> Option<&T> {
         <[T]>::get(self, index)
     }
 
-    #[inline]
     fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         <[T]>::get_mut(self, index)
     }
 
-    #[inline]
     fn len(&self) -> usize {
         self.len()
     }
 
-    #[inline]
     fn iter(&self) -> impl Iterator<Item = &T> {
         <[T]>::iter(self)
     }
