@@ -96,7 +96,6 @@ fn pause(wait: &mut Wait, told: Answer, fd: BorrowedFd<'_>, wants: Interest) -> 
 }
 
 /// The timeout of a poll until then.
-#[inline]
 pub(super) fn time_left(until: u64, time: u64) -> Option<Duration> {
     (until != u64::MAX).then(|| Duration::from_nanos(until.saturating_sub(time)))
 }

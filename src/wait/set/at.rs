@@ -191,19 +191,16 @@ impl<F: Descriptor> At<'_, F> {
     }
 
     /// The descriptor, for a call that the set need not know of.
-    #[inline]
     pub fn fd(&self) -> &F {
         &self.0.fd
     }
 
     /// What is waited for.
-    #[inline]
     pub fn interest(&self) -> Interest {
         self.0.interest
     }
 
     /// Changes what is waited for: see [`PollSet::modify`](crate::PollSet::modify).
-    #[inline]
     pub fn set_interest(&mut self, interest: Interest) {
         self.0.set_interest(interest);
     }

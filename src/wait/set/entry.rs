@@ -94,7 +94,6 @@ impl<F: Descriptor> Watched<F> {
     }
 
     /// The direction of an operation, if it has one.
-    #[inline]
     fn direction(&mut self, op: Op) -> Option<&mut Direction> {
         let [reading, writing, _] = &mut self.directions;
         match op.interest() {
@@ -105,7 +104,6 @@ impl<F: Descriptor> Watched<F> {
     }
 
     /// The entry for poll.
-    #[inline]
     pub(super) fn entry(&self) -> PollFd<'_> {
         PollFd::from_borrowed_fd(self.fd.as_fd(), self.events)
     }
@@ -184,7 +182,6 @@ impl<F: Descriptor> Watched<F> {
     }
 
     /// A call did something.
-    #[inline]
     pub(super) fn done(&mut self, op: Op) {
         if let Some(direction) = self.direction(op) {
             direction.handed_out = Readiness::empty();
@@ -194,7 +191,6 @@ impl<F: Descriptor> Watched<F> {
 
     /// Whether a count of 0, where there was room, is nothing done: of a read, which
     /// takes no messages, always; of a message, where the other side has gone.
-    #[inline]
     pub(super) fn is_nothing(&self, op: Op) -> bool {
         let gone = Readiness::HANG_UP.union(Readiness::READ_CLOSED);
         let [reading, ..] = &self.directions;

@@ -314,25 +314,21 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     }
 
     /// Where the entry of a key stands.
-    #[inline]
     fn place(&self, key: Key) -> Option<usize> {
         let place = *self.places.get(key.slot)?;
         (self.entries.get(place)?.key.serial == key.serial).then_some(place)
     }
 
-    #[inline]
     fn entry_mut(&mut self, key: Key) -> Option<&mut Entry<F, D>> {
         self.entries.get_mut(self.place(key)?)
     }
 
     /// The registration of a key.
-    #[inline]
     pub fn get(&self, key: Key) -> Option<Registration<'_, F, D>> {
         self.entries.get(self.place(key)?).map(Entry::registration)
     }
 
     /// A registered descriptor, to make calls that the set remembers, and its data.
-    #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<(At<'_, F>, &mut D)> {
         self.entry_mut(key).map(Entry::parts)
     }
@@ -364,7 +360,6 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     /// assert_eq!(answer, Ok(Io::Ready(4)));
     /// # Ok::<(), wouldblock::Errno>(())
     /// ```
-    #[inline]
     pub fn attempt<T>(
         &mut self,
         key: Key,
@@ -418,7 +413,6 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
 }
 
 impl<F, D> Entry<F, D> {
-    #[inline]
     fn registration(&self) -> Registration<'_, F, D> {
         Registration {
             key: self.key,
@@ -428,7 +422,6 @@ impl<F, D> Entry<F, D> {
         }
     }
 
-    #[inline]
     fn parts(&mut self) -> (At<'_, F>, &mut D) {
         (At(&mut self.io), &mut self.data)
     }
