@@ -30,24 +30,19 @@ pub(crate) fn now() -> u64 {
 /// `poll` of nothing, which fails when the kernel has no memory, and used to return
 /// at once on macOS.
 pub(crate) fn sleep_until(end: u64) {
-    loop {
-        let rest = end.saturating_sub(now());
-        if rest == 0 {
-            return;
-        }
-        sleep(rest);
+    while let rest @ 1.. = end.saturating_sub(now()) {
+        sleep(Duration::from_nanos(rest));
     }
 }
 
-/// Sleeps for that many nanoseconds, or less. A sandbox may refuse it, and allow to wait
+/// Sleeps for that long, or less. A sandbox may refuse it, and allow to wait
 /// for nothing.
 #[cfg(wouldblock_has = "nanosleep")]
-fn sleep(time: u64) {
+fn sleep(time: Duration) {
     use crate::ops::poll::poll;
     use rustix::event::Timespec;
     use rustix::thread::{NanosleepRelativeResult, nanosleep};
 
-    let time = Duration::from_nanos(time);
     let slept = Timespec::try_from(time).map(|request| nanosleep(&request));
     if let Ok(NanosleepRelativeResult::Err(_)) = slept {
         let _ = poll(&mut [], Some(time));
@@ -58,8 +53,7 @@ fn sleep(time: u64) {
 /// (relibc `src/header/poll/mod.rs poll_epoll()`): std's sleep where there is one, and
 /// without it a wait that spins while descriptors are short, but ends on its time.
 #[cfg(not(wouldblock_has = "nanosleep"))]
-fn sleep(time: u64) {
-    let time = Duration::from_nanos(time);
+fn sleep(time: Duration) {
     #[cfg(feature = "std")]
     std::thread::sleep(time);
     #[cfg(not(feature = "std"))]
