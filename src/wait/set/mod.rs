@@ -12,9 +12,8 @@ use rustix::fd::{AsRawFd, RawFd};
 
 pub use at::At;
 use entry::Watched;
-use list::List;
-use list::sealed::Lists;
 pub use list::{Growable, Inline, Storage};
+use list::{List, sealed::Lists};
 pub use refusals::{NotRegistered, Reason, UnknownKey};
 
 use crate::mapping::classify::Op;
