@@ -25,7 +25,6 @@ pub trait Storage: sealed::Lists {
 }
 
 /// A vector as far as a set needs one.
-#[doc(hidden)]
 pub trait List: Default {
     type Item;
 
@@ -99,7 +98,6 @@ pub(super) mod sealed {
 pub enum Inline<const N: usize> {}
 
 /// The storage of [`Inline`].
-#[doc(hidden)]
 #[derive(Debug)]
 pub struct Array<T, const N: usize> {
     /// The first `length` are occupied.
