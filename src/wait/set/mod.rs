@@ -262,12 +262,11 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
         let reason = match self.key_of_number(number) {
             Some(key) => Reason::Registered(key),
             None if self.entries.len() < S::CAPACITY => {
-                if self.entries.len() == self.places.len() {
-                    self.places.push(FREE);
-                }
-                let slot = self.places.find(&FREE).unwrap_or_default();
-                if let Some(place) = self.places.get_mut(slot) {
-                    *place = self.entries.len();
+                let place = self.entries.len();
+                let slot = self.places.find(&FREE).unwrap_or(self.places.len());
+                match self.places.get_mut(slot) {
+                    Some(free) => *free = place,
+                    None => self.places.push(place),
                 }
                 self.serial += 1;
                 let key = Key {
