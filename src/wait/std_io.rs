@@ -87,7 +87,7 @@ impl<F: Descriptor> Calls for Until<F> {
         if self.deadline.has_passed() {
             return Err(ErrorKind::TimedOut.into());
         }
-        match self.turns(op, |fd, _| call(fd)) {
+        match self.wait(Answer::Broken, op, |fd, _| call(fd)) {
             // A wait goes on after these, until the deadline.
             Io::Err(errno) if Answer::of_error(op, errno).is_some() => {
                 Err(io::Error::new(ErrorKind::TimedOut, TimedOut(errno)))

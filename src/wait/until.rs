@@ -251,7 +251,7 @@ impl<F: Descriptor> Until<F> {
         then: impl FnOnce(&mut [u8], Option<PeerAddress>) -> R,
     ) -> Io<R> {
         let mut then = Some(then);
-        let received = self.retry(Retry::Recv, |fd| {
+        let received = self.wait(Answer::Broken, Op::Recv, |fd, _| {
             recv_from_with(fd, buf, flags, |bytes, sender| {
                 then.take().map(|then| then(bytes, sender))
             })
@@ -267,7 +267,9 @@ impl<F: Descriptor> Until<F> {
         flags: RecvFlags,
         mut keep: impl FnMut(OwnedFd),
     ) -> Io<Message> {
-        self.retry(Retry::Recv, |fd| recv_fds_with(fd, bufs, flags, &mut keep))
+        self.wait(Answer::Broken, Op::Recv, |fd, _| {
+            recv_fds_with(fd, bufs, flags, &mut keep)
+        })
     }
 
     /// [`connect()`], once, and then [`finish_connect()`] until the attempt has ended.
@@ -297,7 +299,7 @@ impl<F: Descriptor> Until<F> {
     #[doc(alias = "connect_timeout")]
     pub fn connect(&self, address: &(impl Address + ?Sized)) -> Io<()> {
         let mut begun = false;
-        self.turns(op_of_connect(address), |fd, _| {
+        self.wait(Answer::Broken, op_of_connect(address), |fd, _| {
             if begun {
                 return finish_connect(fd);
             }
@@ -419,7 +421,7 @@ impl<F: Descriptor> Until<F> {
     }
 
     #[inline]
-    fn wait<T>(
+    pub(super) fn wait<T>(
         &self,
         broken: Answer,
         op: Op,

@@ -1,5 +1,6 @@
 //! A poll that lies in each way that it could, and clocks that do not sleep.
 
+use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 use crate::kernel::{Answer, Call, always, answered, is_available};
@@ -167,6 +168,56 @@ fn waits_whose_polls_lie_end_on_their_deadline_and_do_not_spin() {
         let few = calls <= most_calls && polls <= most_polls;
         assert!(few, "{name}, {lie:?}: {calls} calls, {polls} polls");
     });
+}
+
+/// Whose would-block says for certain that nothing was done. One that may hide something
+/// is called ten times as often.
+#[test]
+fn until_whose_poll_flaps_rests_soon_whatever_the_operation_is() {
+    if !is_available() {
+        return;
+    }
+    let waits: &[(&str, Wait)] = &[
+        ("recv", |w, end| {
+            until(&w.ours, end).recv(&mut [0], IN).map(drop)
+        }),
+        ("recv_with", |w, end| {
+            let buf = &mut [MaybeUninit::uninit()];
+            until(&w.ours, end).recv_with(buf, IN, |_| ())
+        }),
+        ("recv_from_with", |w, end| {
+            let buf = &mut [MaybeUninit::uninit()];
+            until(&w.ours, end).recv_from_with(buf, IN, |_, _| ())
+        }),
+        ("recv_fds_with", |w, end| {
+            until(&w.ours, end)
+                .recv_fds_with(&mut [], IN, drop)
+                .map(drop)
+        }),
+        #[cfg(feature = "std")]
+        ("read of std", |w, end| {
+            let read = std::io::Read::read(&mut until(&w.ours, end).std_io(), &mut [0]);
+            assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+            Io::WouldBlock
+        }),
+    ];
+    for (name, wait) in waits {
+        let world = World::new();
+        // On a busy machine each call may take its time, as it does of honest ones.
+        let few = (0..10).any(|_| {
+            let numbers = [libc::SYS_ppoll, libc::SYS_recvfrom, libc::SYS_recvmsg];
+            let kernel = |call: &Call| match call.number {
+                libc::SYS_ppoll => Lie::Flapping.answer(call, 0),
+                _ => Answer::Real,
+            };
+            let body = || wait(&world, Deadline::after(TIME));
+            let (answer, calls) = answered(&numbers, kernel, body);
+            assert_eq!(answer, Io::WouldBlock);
+            eprintln!("{name}: {calls} calls");
+            calls < 400
+        });
+        assert!(few, "{name}");
+    }
 }
 
 /// poll goes on as before, and yet what comes is found. A set whose poll tells of nothing
