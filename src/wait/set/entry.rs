@@ -158,7 +158,7 @@ impl<F: Descriptor> Watched<F> {
     }
 
     /// The caller is told of what is due as well, or of what no call answers. Returns
-    /// what that looks like; of nothing if it was due, and is no longer wanted.
+    /// what that looks like; `None` if it was due, and is no longer wanted.
     #[cold]
     pub(super) fn hand_out_more(&mut self, mut readiness: Readiness) -> Option<Readiness> {
         let due = take(&mut self.due);
@@ -168,17 +168,20 @@ impl<F: Descriptor> Watched<F> {
                 readiness |= as_if;
             }
         }
+        if readiness.is_empty() {
+            return None;
+        }
         // A direction that rests is not what a hang-up or an error was told for, and who
         // was told before is told again, beside a direction or not.
         let called = self.watch.intersects(to_call_for(readiness));
         let [.., telling] = &self.directions;
         let told = self.watch.intersects(TOLD) && !telling.pace.is_quiet();
-        if !readiness.is_empty() && (!called || told && readiness.intersects(TELLS)) {
+        if !called || told && readiness.intersects(TELLS) {
             let all = readiness.is_invalid();
             self.unanswered = if all { Interest::all() } else { TOLD };
             self.is_troubled = true;
         }
-        (!readiness.is_empty()).then_some(readiness)
+        Some(readiness)
     }
 
     /// A call did something.
