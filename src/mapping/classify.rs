@@ -199,14 +199,15 @@ pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
     // Compared, not matched: the two names are one number on most systems, and
     // two patterns of one value do not compile cleanly.
     let again = raw == platform.eagain || raw == platform.ewouldblock;
+    let under_way = raw == platform.einprogress || raw == platform.ealready;
+    let no_memory = raw == platform.enobufs || raw == platform.enomem;
+    let in_flight = is_one_of(raw, platform.in_flight_errors);
     let would_block = match op {
         Op::Read | Op::Recv | Op::Write | Op::Accept => again,
         Op::Send => again || raw == platform.einprogress,
         Op::SendToUnix => again && queue_event_arrives(platform),
-        Op::Connect => under_way(raw, platform) || raw == platform.eintr,
-        Op::ConnectUnix => {
-            under_way(raw, platform) || raw == platform.eintr && unix_attempt_goes_on(platform)
-        }
+        Op::Connect => under_way || raw == platform.eintr,
+        Op::ConnectUnix => under_way || raw == platform.eintr && unix_attempt_goes_on(platform),
         Op::Poll => false,
     };
     if would_block {
@@ -220,17 +221,11 @@ pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
     }
     let back_off = match op {
         Op::Read | Op::Recv => false,
-        Op::Write => no_memory(raw, platform),
-        Op::Send => {
-            no_memory(raw, platform)
-                || is_one_of(raw, platform.in_flight_errors)
-                || platform.send_emfile && raw == platform.emfile
-        }
-        Op::Accept => no_descriptor(raw, platform) || no_memory(raw, platform),
-        Op::SendToUnix => {
-            again || no_memory(raw, platform) || is_one_of(raw, platform.in_flight_errors)
-        }
-        Op::Connect | Op::ConnectUnix => again || no_memory(raw, platform),
+        Op::Write => no_memory,
+        Op::Send => no_memory || in_flight || platform.send_emfile && raw == platform.emfile,
+        Op::Accept => no_memory || raw == platform.emfile || raw == platform.enfile,
+        Op::SendToUnix => again || no_memory || in_flight,
+        Op::Connect | Op::ConnectUnix => again || no_memory,
         Op::Poll => again || raw == platform.enomem,
     };
     if back_off {
@@ -238,18 +233,6 @@ pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
     } else {
         Outcome::Failed
     }
-}
-
-const fn under_way(raw: i32, platform: &Platform) -> bool {
-    raw == platform.einprogress || raw == platform.ealready
-}
-
-const fn no_memory(raw: i32, platform: &Platform) -> bool {
-    raw == platform.enobufs || raw == platform.enomem
-}
-
-const fn no_descriptor(raw: i32, platform: &Platform) -> bool {
-    raw == platform.emfile || raw == platform.enfile
 }
 
 const fn queue_event_arrives(platform: &Platform) -> bool {
