@@ -55,18 +55,19 @@ bitflags! {
 }
 
 impl RecvFlags {
-    /// The system's bits. An unknown bit is dropped: one like `MSG_TRUNC` would
+    /// The system's flags. An unknown bit is dropped: one like `MSG_TRUNC` would
     /// make the returned count a lie.
     #[inline]
-    pub(crate) const fn to_system(self) -> u32 {
-        self.intersection(Self::all()).bits()
+    pub(crate) const fn to_system(self) -> net::RecvFlags {
+        net::RecvFlags::from_bits_retain(self.intersection(Self::all()).bits())
     }
 }
 
 impl SendFlags {
-    /// The system's bits, with what keeps SIGPIPE away.
+    /// The system's flags, with what keeps SIGPIPE away.
     #[inline]
-    pub(crate) const fn to_system(self, platform: &Platform) -> u32 {
-        self.intersection(Self::all()).bits() | platform.msg_nosignal
+    pub(crate) const fn to_system(self, platform: &Platform) -> net::SendFlags {
+        let bits = self.intersection(Self::all()).bits();
+        net::SendFlags::from_bits_retain(bits | platform.msg_nosignal)
     }
 }

@@ -16,8 +16,8 @@ use super::stand_in::{
 use super::stream::send;
 use super::vectored::{PASSED, fill, only, take};
 use super::{
-    TRIES, clamp, clamp_mut, is_interrupted, recv_flags, retry_for, retry_interrupted,
-    retry_lending, send_flags,
+    TRIES, clamp, clamp_mut, is_interrupted, retry_for, retry_interrupted, retry_lending,
+    send_flags,
 };
 use crate::mapping::classify::{Op, leaves_open_whose_queue};
 use crate::mapping::flags::{RecvFlags, SendFlags};
@@ -66,7 +66,7 @@ pub fn recv_from<Fd: Descriptor>(
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
     retry_for(Op::Recv, || {
-        let (_, n, address) = net::recvfrom(fd, &mut *buf, recv_flags(flags))?;
+        let (_, n, address) = net::recvfrom(fd, &mut *buf, flags.to_system())?;
         Ok((n, address))
     })
     .map(|(n, address)| (n, address.map(PeerAddress::new)))
@@ -111,7 +111,7 @@ pub fn recv_from_with<Fd: Descriptor, R>(
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
     retry_lending!(
-        net::recvfrom(fd, &mut *buf, recv_flags(flags)),
+        net::recvfrom(fd, &mut *buf, flags.to_system()),
         ((bytes, _), _, address) => then(bytes, address.map(PeerAddress::new))
     )
 }
@@ -378,7 +378,7 @@ pub(super) fn receive(
         true => RecvAncillaryBuffer::new(&mut room),
         false => RecvAncillaryBuffer::default(),
     });
-    let flags = net::RecvFlags::from_bits_retain(flags.to_system() | platform.msg_cmsg_cloexec);
+    let flags = flags.to_system() | net::RecvFlags::from_bits_retain(platform.msg_cmsg_cloexec);
     let answer = fill(fd, bufs, platform, PASSED, |bufs| {
         retry_for(Op::Recv, || recvmsg(fd, bufs, &mut control, flags))
     });

@@ -22,7 +22,7 @@ use rustix::net;
 use mode::is_nonblocking;
 
 use crate::mapping::classify::{Op, Outcome};
-use crate::mapping::flags::{RecvFlags, SendFlags};
+use crate::mapping::flags::SendFlags;
 use crate::mapping::io::Io;
 use crate::platform::Platform;
 use crate::platform::errnos::{WOULD_BLOCK, WOULD_WAIT};
@@ -128,11 +128,6 @@ fn is_interrupted(op: Op, errno: Errno) -> bool {
     matches!(op.outcome(errno), Outcome::Interrupted)
 }
 
-#[inline(always)]
-fn recv_flags(flags: RecvFlags) -> net::RecvFlags {
-    net::RecvFlags::from_bits_retain(flags.to_system())
-}
-
 /// The flags of a send on `fd`. Where the system would wait in spite of
 /// [`SendFlags::DONTWAIT`], a descriptor that may wait is refused.
 #[inline(always)]
@@ -144,7 +139,7 @@ fn send_flags(
     if !platform.send_dontwait && flags.contains(SendFlags::DONTWAIT) && !is_nonblocking(fd)? {
         return Err(WOULD_WAIT);
     }
-    Ok(net::SendFlags::from_bits_retain(flags.to_system(platform)))
+    Ok(flags.to_system(platform))
 }
 
 /// The part of `buf` that one call of `platform` may be asked to take. Where

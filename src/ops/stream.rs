@@ -6,8 +6,7 @@ use rustix::fd::AsFd;
 use rustix::{io, net};
 
 use super::{
-    TRIES, clamp, clamp_mut, is_interrupted, recv_flags, retry_interrupted, retry_lending,
-    send_flags,
+    TRIES, clamp, clamp_mut, is_interrupted, retry_interrupted, retry_lending, send_flags,
 };
 use crate::mapping::classify::Op;
 use crate::mapping::flags::{RecvFlags, SendFlags};
@@ -74,7 +73,7 @@ pub fn recv<Fd: Descriptor>(fd: Fd, buf: &mut [u8], flags: RecvFlags) -> Io {
     // rustix's two counts differ only for a flag that `to_system` drops, and the
     // second costs nothing to compute.
     retry_interrupted(Op::Recv, fd, buf, move |fd, buf| {
-        Ok(net::recv(fd, &mut **buf, recv_flags(flags))?.1)
+        Ok(net::recv(fd, &mut **buf, flags.to_system())?.1)
     })
 }
 
@@ -110,7 +109,7 @@ pub fn recv_with<Fd: Descriptor, R>(
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
     retry_lending!(
-        net::recv(fd, &mut *buf, recv_flags(flags)),
+        net::recv(fd, &mut *buf, flags.to_system()),
         ((bytes, _), _) => then(bytes)
     )
 }
