@@ -65,7 +65,7 @@ pub fn recv_from<Fd: Descriptor>(
 ) -> Io<(usize, Option<PeerAddress>)> {
     let fd = fd.as_fd();
     let buf = clamp_mut(buf, HOST);
-    retry_for(Op::Recv, || {
+    retry_for(Op::Recv, TRIES, || {
         let (_, n, address) = net::recvfrom(fd, &mut *buf, flags.to_system())?;
         Ok((n, address))
     })
@@ -380,7 +380,7 @@ pub(super) fn receive(
     });
     let flags = flags.to_system() | net::RecvFlags::from_bits_retain(platform.msg_cmsg_cloexec);
     let answer = fill(fd, bufs, platform, PASSED, |bufs| {
-        retry_for(Op::Recv, || recvmsg(fd, bufs, &mut control, flags))
+        retry_for(Op::Recv, TRIES, || recvmsg(fd, bufs, &mut control, flags))
     });
     answer.map(|received| {
         let cut = received.flags.contains(ReturnFlags::TRUNC);

@@ -59,14 +59,7 @@ fn call_again<A: Copy, B>(
     mut call: impl FnMut(A, &mut B) -> Result<usize, Errno>,
     op: Op,
 ) -> (usize, Errno) {
-    let mut tries = 1;
-    loop {
-        tries += 1;
-        match call(fd, &mut buf) {
-            Err(errno) if tries < TRIES && is_interrupted(op, errno) => {}
-            result => return pack(Io::from_result(op, result)),
-        }
-    }
+    pack(retry_for(op, TRIES - 1, || call(fd, &mut buf)))
 }
 
 /// No call counts so many, or one more.
@@ -95,11 +88,10 @@ pub(crate) fn unpack(packed: (usize, Errno)) -> Io {
 /// Like [`retry_interrupted`], for a value that fits into no register: handed over
 /// by a function, it would be copied by every call.
 #[inline(always)]
-fn retry_for<T>(op: Op, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
-    let mut left = TRIES;
+fn retry_for<T>(op: Op, mut tries: usize, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
     loop {
         match call() {
-            Err(errno) if is_interrupted(op, errno) && left > 1 => left -= 1,
+            Err(errno) if is_interrupted(op, errno) && tries > 1 => tries -= 1,
             result => return Io::from_result(op, result),
         }
     }
@@ -212,7 +204,8 @@ mod tests {
             let mut call = interrupted(times);
             let answer = retry_interrupted(Op::Read, fd.as_fd(), &mut call, |_, call| call());
             assert_eq!(answer, wanted, "{times}");
-            assert_eq!(retry_for(Op::Read, interrupted(times)), wanted, "{times}");
+            let answer = retry_for(Op::Read, TRIES, interrupted(times));
+            assert_eq!(answer, wanted, "{times}");
         }
     }
 
