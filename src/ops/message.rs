@@ -15,10 +15,7 @@ use super::stand_in::{
 };
 use super::stream::send;
 use super::vectored::{PASSED, fill, only, take};
-use super::{
-    TRIES, clamp, clamp_mut, is_interrupted, retry_for, retry_interrupted, retry_lending,
-    send_flags,
-};
+use super::{TRIES, clamp, clamp_mut, retry_for, retry_interrupted, retry_lending, send_flags};
 use crate::mapping::classify::{Op, leaves_open_whose_queue};
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;

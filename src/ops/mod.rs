@@ -100,12 +100,12 @@ fn retry_for<T>(op: Op, mut tries: usize, mut call: impl FnMut() -> Result<T, Er
 /// Likewise, for a receive whose value is borrowed, which no closure can return twice.
 macro_rules! retry_lending {
     ($call:expr, $ready:pat => $value:expr) => {{
-        let mut left = TRIES;
+        let mut left = $crate::ops::TRIES;
         loop {
             match $call {
                 Ok($ready) => return Io::Ready($value),
                 // If the compiler knew the number, it would unroll the loop so often.
-                Err(errno) if left > 1 && is_interrupted(Op::Recv, errno) => {
+                Err(errno) if left > 1 && $crate::ops::is_interrupted(Op::Recv, errno) => {
                     left = core::hint::black_box(left) - 1;
                 }
                 Err(errno) => return Io::from_result(Op::Recv, Err(errno)),

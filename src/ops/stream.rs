@@ -5,9 +5,7 @@ use core::mem::MaybeUninit;
 use rustix::fd::AsFd;
 use rustix::{io, net};
 
-use super::{
-    TRIES, clamp, clamp_mut, is_interrupted, retry_interrupted, retry_lending, send_flags,
-};
+use super::{clamp, clamp_mut, retry_interrupted, retry_lending, send_flags};
 use crate::mapping::classify::Op;
 use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
