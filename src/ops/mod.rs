@@ -135,24 +135,17 @@ fn send_flags(
 }
 
 /// The part of `buf` that one call of `platform` may be asked to take. Where
-/// there is no limit, the test is never true and folds away.
+/// there is no limit, the test folds away.
 #[inline(always)]
 fn clamp<'a>(buf: &'a [u8], platform: &Platform) -> &'a [u8] {
-    if platform.io_max < buf.len() {
-        &buf[..platform.io_max]
-    } else {
-        buf
-    }
+    &buf[..buf.len().min(platform.io_max)]
 }
 
 /// The part of `buf` that one call of `platform` may be asked to fill.
 #[inline(always)]
 fn clamp_mut<'a, T>(buf: &'a mut [T], platform: &Platform) -> &'a mut [T] {
-    if platform.io_max < buf.len() {
-        &mut buf[..platform.io_max]
-    } else {
-        buf
-    }
+    let length = buf.len().min(platform.io_max);
+    &mut buf[..length]
 }
 
 #[cfg(test)]
