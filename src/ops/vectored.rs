@@ -5,7 +5,7 @@
     reason = "`as_slice`: see `Bytes` below; std's own does the same"
 )]
 
-use core::ops::{Deref, DerefMut};
+use core::ops::{Deref, DerefMut, Range};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::fcntl_getfl;
@@ -108,17 +108,13 @@ pub(super) fn fill<T>(
     call: impl FnOnce(&mut [IoSliceMut<'_>]) -> Io<T>,
 ) -> Io<T> {
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let bufs = bufs
-        .get_mut(empty_at_first(lengths, platform)..)
-        .unwrap_or_default();
-    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = try_io!(buffers_to_pass(fd, lengths, platform, too_many));
-    match bufs.first_mut() {
-        Some(first) if count == 0 => {
+    let pass = try_io!(buffers_to_pass(fd, lengths, platform, too_many));
+    match bufs.get_mut(pass.start) {
+        Some(first) if pass.is_empty() => {
             let head = clamp_mut(first.as_mut_slice(), platform);
             call(&mut [IoSliceMut::new(head)])
         }
-        _ => call(bufs.get_mut(..count).unwrap_or_default()),
+        _ => call(bufs.get_mut(pass).unwrap_or_default()),
     }
 }
 
@@ -132,24 +128,10 @@ pub(super) fn take<T>(
     call: impl FnOnce(&[IoSlice<'_>]) -> Io<T>,
 ) -> Io<T> {
     let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let bufs = bufs
-        .get(empty_at_first(lengths, platform)..)
-        .unwrap_or_default();
-    let lengths = bufs.iter().map(|buf| buf.as_slice().len());
-    let count = try_io!(buffers_to_pass(fd, lengths, platform, too_many));
-    match bufs.first() {
-        Some(first) if count == 0 => call(&[IoSlice::new(clamp(first.as_slice(), platform))]),
-        _ => call(bufs.get(..count).unwrap_or_default()),
-    }
-}
-
-/// How many empty buffers to pass over where a call takes one buffer: 0 bytes of that
-/// would be the end.
-#[inline]
-fn empty_at_first(lengths: impl Iterator<Item = usize>, platform: &Platform) -> usize {
-    match platform.iov_max {
-        1 => lengths.take_while(|&length| length == 0).count(),
-        _ => 0,
+    let pass = try_io!(buffers_to_pass(fd, lengths, platform, too_many));
+    match bufs.get(pass.start) {
+        Some(first) if pass.is_empty() => call(&[IoSlice::new(clamp(first.as_slice(), platform))]),
+        _ => call(bufs.get(pass).unwrap_or_default()),
     }
 }
 
@@ -168,23 +150,28 @@ const REFUSED: Option<Errno> = Some(TOO_MANY);
 /// The system refuses it.
 pub(super) const PASSED: Option<Errno> = None;
 
-/// How many of the buffers to pass; 0 of some is the head of the first. A stream
-/// may be given the first of them. A message must be whole.
+/// Which of the buffers to pass; none of some is the head of the one where they begin. A
+/// stream may be given the first of them. A message must be whole.
 #[inline]
 fn buffers_to_pass(
     fd: BorrowedFd<'_>,
-    lengths: impl ExactSizeIterator<Item = usize>,
+    lengths: impl ExactSizeIterator<Item = usize> + Clone,
     platform: &Platform,
     too_many: Option<Errno>,
-) -> Io {
+) -> Io<Range<usize>> {
+    // Where a call takes one buffer, 0 bytes of an empty one would be the end.
+    let start = match platform.iov_max {
+        1 => lengths.clone().take_while(|&length| length == 0).count(),
+        _ => 0,
+    };
     let all = lengths.len();
-    let fit = buffers_that_fit(lengths, platform);
+    let fit = start + buffers_that_fit(lengths.skip(start), platform);
     if fit == all {
-        return Io::Ready(fit);
+        return Io::Ready(start..fit);
     }
     match keeps_messages(fd, platform) {
-        Ok(true) => too_many.map_or(Io::Ready(all), Io::Err),
-        Ok(false) => Io::Ready(fit),
+        Ok(true) => too_many.map_or(Io::Ready(start..all), Io::Err),
+        Ok(false) => Io::Ready(start..fit),
         Err(errno) => Io::Err(errno),
     }
 }
