@@ -1,7 +1,7 @@
 //! `socket`, `socketpair` and `pipe`: descriptors that are non-blocking and
 //! close-on-exec from birth.
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{self, AddressFamily, Protocol, SocketFlags, SocketType};
 use rustix::pipe;
@@ -153,12 +153,8 @@ pub(super) fn prepare_socket(fd: &OwnedFd, flags: u32, platform: &Platform) -> R
 }
 
 fn prepare(fd: &OwnedFd) -> Result<(), Errno> {
-    set_close_on_exec(fd)?;
+    fcntl_setfd(fd, FdFlags::CLOEXEC)?;
     set_nonblocking(fd, true)
-}
-
-pub(super) fn set_close_on_exec(fd: impl AsFd) -> Result<(), Errno> {
-    fcntl_setfd(fd, FdFlags::CLOEXEC)
 }
 
 #[cfg(wouldblock_has = "so_nosigpipe")]

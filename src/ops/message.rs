@@ -4,11 +4,10 @@
 use core::mem::{ManuallyDrop, MaybeUninit};
 
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::io::{Errno, FdFlags, IoSlice, IoSliceMut, fcntl_setfd};
 use rustix::net::{self, AddressFamily, ReturnFlags};
 
 use super::address::{Address, PeerAddress};
-use super::creation::set_close_on_exec;
 use super::stand_in::{
     RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, cmsg_space,
     fcntl_dupfd_cloexec, recvmsg, sendmsg,
@@ -429,7 +428,7 @@ fn hand_out(
         };
         for fd in descriptors {
             if !platform.cmsg_cloexec_honoured {
-                if let Err(errno) = set_close_on_exec(&fd) {
+                if let Err(errno) = fcntl_setfd(&fd, FdFlags::CLOEXEC) {
                     refused = Some(errno);
                     continue;
                 }
