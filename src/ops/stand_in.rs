@@ -33,15 +33,12 @@ mod vectored {
     #[allow(unused_imports, reason = "used where the types are std's")]
     use crate::ops::vectored::{Bytes as _, BytesMut as _};
 
-    pub(in crate::ops) fn readv(
-        fd: BorrowedFd<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Result<usize, Errno> {
+    pub(crate) fn readv(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
         let buf = bufs.first_mut();
         read(fd, buf.map(|buf| buf.as_mut_slice()).unwrap_or_default())
     }
 
-    pub(in crate::ops) fn writev(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    pub(crate) fn writev(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
         let buf = bufs.first();
         write(fd, buf.map(|buf| buf.as_slice()).unwrap_or_default())
     }
@@ -72,33 +69,33 @@ mod messages {
     use crate::platform::errnos::{NO_MESSAGES, TOO_LONG};
 
     #[derive(Default)]
-    pub(in crate::ops) struct RecvAncillaryBuffer<'a>(PhantomData<&'a mut ()>);
+    pub(crate) struct RecvAncillaryBuffer<'a>(PhantomData<&'a mut ()>);
 
     #[allow(dead_code, reason = "none is ever received")]
-    pub(in crate::ops) enum RecvAncillaryMessage {
+    pub(crate) enum RecvAncillaryMessage {
         ScmRights(Empty<OwnedFd>),
         Other,
     }
 
     impl<'a> RecvAncillaryBuffer<'a> {
-        pub(in crate::ops) fn new(_room: &'a mut [MaybeUninit<u8>]) -> Self {
+        pub(crate) fn new(_room: &'a mut [MaybeUninit<u8>]) -> Self {
             Self::default()
         }
 
-        pub(in crate::ops) fn drain(&mut self) -> impl Iterator<Item = RecvAncillaryMessage> {
+        pub(crate) fn drain(&mut self) -> impl Iterator<Item = RecvAncillaryMessage> {
             empty()
         }
     }
 
-    pub(in crate::ops) struct RecvMsg {
-        pub(in crate::ops) bytes: usize,
-        pub(in crate::ops) flags: ReturnFlags,
-        pub(in crate::ops) address: Option<SocketAddrAny>,
+    pub(crate) struct RecvMsg {
+        pub(crate) bytes: usize,
+        pub(crate) flags: ReturnFlags,
+        pub(crate) address: Option<SocketAddrAny>,
     }
 
     /// Whether a message was cut, `recvfrom` of these systems does not say, and to say
     /// nothing would be to say no.
-    pub(in crate::ops) fn recvmsg(
+    pub(crate) fn recvmsg(
         _fd: BorrowedFd<'_>,
         _bufs: &mut [IoSliceMut<'_>],
         _control: &mut RecvAncillaryBuffer<'_>,
@@ -109,29 +106,26 @@ mod messages {
 
     /// Asked after a message alone, of which there is none.
     #[cfg(not(wouldblock_has = "messages"))]
-    pub(in crate::ops) fn fcntl_dupfd_cloexec(
-        _fd: BorrowedFd<'_>,
-        _min: i32,
-    ) -> Result<OwnedFd, Errno> {
+    pub(crate) fn fcntl_dupfd_cloexec(_fd: BorrowedFd<'_>, _min: i32) -> Result<OwnedFd, Errno> {
         Err(NO_MESSAGES)
     }
 
-    pub(in crate::ops) enum SendAncillaryMessage<'a> {
+    pub(crate) enum SendAncillaryMessage<'a> {
         ScmRights(&'a [BorrowedFd<'a>]),
     }
 
     #[derive(Default)]
-    pub(in crate::ops) struct SendAncillaryBuffer<'a> {
+    pub(crate) struct SendAncillaryBuffer<'a> {
         any: bool,
         room: PhantomData<&'a mut ()>,
     }
 
     impl<'a> SendAncillaryBuffer<'a> {
-        pub(in crate::ops) fn new(_room: &'a mut [MaybeUninit<u8>]) -> Self {
+        pub(crate) fn new(_room: &'a mut [MaybeUninit<u8>]) -> Self {
             Self::default()
         }
 
-        pub(in crate::ops) fn push(&mut self, message: SendAncillaryMessage<'_>) -> bool {
+        pub(crate) fn push(&mut self, message: SendAncillaryMessage<'_>) -> bool {
             let SendAncillaryMessage::ScmRights(descriptors) = message;
             self.any |= !descriptors.is_empty();
             true
@@ -139,7 +133,7 @@ mod messages {
     }
 
     /// With one buffer, and nothing beside it, it is `send`.
-    pub(in crate::ops) fn sendmsg(
+    pub(crate) fn sendmsg(
         fd: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
         control: &mut SendAncillaryBuffer<'_>,
