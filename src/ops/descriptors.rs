@@ -14,8 +14,6 @@ use crate::mapping::flags::{RecvFlags, SendFlags};
 use crate::mapping::io::Io;
 use crate::ops::descriptor::Descriptor;
 use crate::platform::HOST;
-#[cfg(doc)]
-use crate::platform::Platform;
 use crate::platform::errnos::TOO_MANY;
 
 /// `recvmsg(fd, …)` with `SCM_RIGHTS`—Receives a message and the descriptors
@@ -29,9 +27,10 @@ use crate::platform::errnos::TOO_MANY;
 /// [`recv_msg`](crate::recv_msg) does.
 ///
 /// With [`RecvFlags::PEEK`] the descriptors stay with the message, and duplicates of
-/// them are received where the system makes some ([`Platform::peek_rights`]: Linux,
-/// illumos). Elsewhere none are: FreeBSD and NetBSD would hand out pieces of kernel
-/// pointers as descriptors, and macOS zeroes, which is standard input.
+/// them are received where the system makes some
+/// ([`Platform::peek_rights`](crate::platform::Platform::peek_rights): Linux, illumos).
+/// Elsewhere none are: FreeBSD and NetBSD would hand out pieces of kernel pointers as
+/// descriptors, and macOS zeroes, which is standard input.
 ///
 /// # Platform notes
 ///
@@ -48,10 +47,10 @@ use crate::platform::errnos::TOO_MANY;
 /// | FreeBSD, illumos | `Err(EMFILE)`, and none; on FreeBSD the bytes of a stream are still to be read |
 ///
 /// Where the system cannot set close-on-exec while it receives (macOS, illumos and others:
-/// [`Platform::cmsg_cloexec_honoured`]), or does not do it (FreeBSD 13), it is set
-/// afterwards: a thread that forks and executes in between can leak the descriptor. Of
-/// several, those that `keep` has not been given yet are without it, so let it start no
-/// program.
+/// [`Platform::cmsg_cloexec_honoured`](crate::platform::Platform::cmsg_cloexec_honoured)),
+/// or does not do it (FreeBSD 13), it is set afterwards: a thread that forks and executes
+/// in between can leak the descriptor. Of several, those that `keep` has not been given
+/// yet are without it, so let it start no program.
 ///
 /// # Examples
 ///
