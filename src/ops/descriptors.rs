@@ -158,23 +158,13 @@ pub fn send_fds<'fd, Fd: Descriptor>(
 ) -> Io {
     let fd = fd.as_fd();
     let mut descriptors = descriptors.into_iter();
-    match descriptors.next() {
-        Some(first) => send_some(fd, bufs, first, descriptors, flags),
-        None => send_msg(fd, bufs, flags),
-    }
-}
-
-fn send_some<'fd>(
-    fd: BorrowedFd<'_>,
-    bufs: &[IoSlice<'_>],
-    first: BorrowedFd<'fd>,
-    others: impl Iterator<Item = BorrowedFd<'fd>>,
-    flags: SendFlags,
-) -> Io {
+    let Some(first) = descriptors.next() else {
+        return send_msg(fd, bufs, flags);
+    };
     // They lie in one piece, as rustix takes them.
     let mut places = [first; MOST_DESCRIPTORS];
     let mut count = 1;
-    for descriptor in others {
+    for descriptor in descriptors {
         match places.get_mut(count) {
             Some(place) => *place = descriptor,
             None => return Io::Err(TOO_MANY),
