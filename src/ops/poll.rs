@@ -84,13 +84,10 @@ use crate::platform::{HOST, Platform, PollClock};
 /// [Linux](https://man7.org/linux/man-pages/man2/poll.2.html)
 #[inline]
 pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Io {
-    let (timeout, whole) = match timeout {
-        Some(timeout) => {
-            let (timeout, whole) = in_kernel_units(timeout, HOST);
-            (Timespec::try_from(timeout).ok(), whole)
-        }
-        None => (None, false),
-    };
+    let (timeout, whole) = timeout.map_or((None, false), |timeout| {
+        let (timeout, whole) = in_kernel_units(timeout, HOST);
+        (Timespec::try_from(timeout).ok(), whole)
+    });
     match rustix::event::poll(fds, timeout.as_ref()) {
         Ok(0) if whole => Io::WouldBlock,
         Ok(0) => Io::Err(ENDED_EARLY),
@@ -170,12 +167,8 @@ fn in_kernel_units(timeout: Duration, platform: &Platform) -> (Duration, bool) {
     match platform.poll_clock {
         PollClock::Nanoseconds => (timeout, true),
         PollClock::Milliseconds => {
-            const MILLISECOND: u32 = 1_000_000;
-            let short = match timeout.subsec_nanos() % MILLISECOND {
-                0 => 0,
-                over => MILLISECOND - over,
-            };
-            let rounded = timeout.saturating_add(Duration::from_nanos(short.into()));
+            let millis = Duration::from_millis(timeout.subsec_nanos().div_ceil(1_000_000).into());
+            let rounded = Duration::from_secs(timeout.as_secs()).saturating_add(millis);
             (rounded.min(longest), true)
         }
     }
