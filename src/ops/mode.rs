@@ -51,7 +51,7 @@ use crate::ops::stand_in::no_descriptor;
 /// [Linux](https://man7.org/linux/man-pages/man2/F_GETFL.2const.html)
 #[inline]
 pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), Errno> {
-    replace(fd.as_fd(), nonblocking).map(drop)
+    replace_nonblocking(fd, nonblocking).map(drop)
 }
 
 /// Like [`set_nonblocking`], and returns the mode before.
@@ -68,11 +68,7 @@ pub fn set_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<(), 
 /// ```
 #[inline]
 pub fn replace_nonblocking<Fd: Descriptor>(fd: Fd, nonblocking: bool) -> Result<bool, Errno> {
-    replace(fd.as_fd(), nonblocking)
-}
-
-#[inline(always)]
-fn replace(fd: BorrowedFd<'_>, nonblocking: bool) -> Result<bool, Errno> {
+    let fd = fd.as_fd();
     let flags = fcntl_getfl(fd)?;
     let before = flags.contains(OFlags::NONBLOCK);
     // Not only to save a call: character devices on macOS and the BSDs may
