@@ -38,7 +38,6 @@ use crate::platform::{HOST, Platform};
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/socket.html),
 /// [Linux](https://man7.org/linux/man-pages/man2/socket.2.html)
-#[inline]
 pub fn socket(
     family: AddressFamily,
     kind: SocketType,
@@ -77,7 +76,6 @@ fn socket_by(
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/socketpair.html)
-#[inline]
 pub fn socketpair(
     family: AddressFamily,
     kind: SocketType,
@@ -120,7 +118,6 @@ fn socketpair_by(
 /// # References
 ///
 /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/pipe.html)
-#[inline]
 pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     pipe_by(HOST)
 }

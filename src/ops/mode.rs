@@ -144,7 +144,6 @@ impl<F: Descriptor> NonBlocking<F> {
     /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    #[inline]
     pub fn new(fd: F) -> Result<Self, Refused<F>> {
         match set_nonblocking(&fd, true) {
             Ok(()) => Ok(Self { fd }),
@@ -167,7 +166,6 @@ impl<F> NonBlocking<F> {
     }
 
     /// The descriptor, still in non-blocking mode.
-    #[inline]
     pub fn into_inner(self) -> F {
         self.fd
     }
@@ -197,7 +195,6 @@ pub struct Refused<F> {
 }
 
 impl<F> From<Refused<F>> for Errno {
-    #[inline]
     fn from(refused: Refused<F>) -> Self {
         refused.errno
     }
@@ -205,7 +202,6 @@ impl<F> From<Refused<F>> for Errno {
 
 #[cfg(feature = "std")]
 impl<F> From<Refused<F>> for std::io::Error {
-    #[inline]
     fn from(refused: Refused<F>) -> Self {
         refused.errno.into()
     }
@@ -265,7 +261,6 @@ pub struct ModeGuard<F: Descriptor> {
 
 impl<F: Descriptor> ModeGuard<F> {
     /// Switches the mode of `fd` until the guard is dropped.
-    #[inline]
     pub fn new(fd: F, nonblocking: bool) -> Result<Self, Errno> {
         let before = replace_nonblocking(&fd, nonblocking)?;
         let before = (before != nonblocking).then_some(before);
@@ -294,7 +289,6 @@ impl<F: Descriptor> ModeGuard<F> {
 }
 
 impl<F: Descriptor> AsFd for ModeGuard<F> {
-    #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_ref().map_or(no_descriptor(), AsFd::as_fd)
     }
