@@ -70,19 +70,11 @@ macro_rules! address {
 }
 
 address! {
-    SocketAddr: family_of_ip;
+    SocketAddr: |ip: &Self| if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     SocketAddrV4: |_| AddressFamily::INET;
     SocketAddrV6: |_| AddressFamily::INET6;
     SocketAddrUnix: |_| AddressFamily::UNIX;
     SocketAddrAny: Self::address_family;
-}
-
-#[inline]
-fn family_of_ip(address: &SocketAddr) -> AddressFamily {
-    match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    }
 }
 
 #[cfg(wouldblock_has = "receiver_queue_families")]
