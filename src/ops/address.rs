@@ -153,18 +153,11 @@ impl Address for PeerAddress {
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerAddress {
-    any: SocketAddrAny,
+    /// What an operation was given by the system.
+    pub(super) any: SocketAddrAny,
 }
 
 static_assertions::assert_impl_all!(PeerAddress: Send, Sync, Unpin);
-
-impl PeerAddress {
-    /// What an operation was given by the system.
-    #[inline]
-    pub(crate) const fn new(any: SocketAddrAny) -> Self {
-        Self { any }
-    }
-}
 
 /// `sun_path` of Linux.
 const LONGEST: u32 = 108;

@@ -177,7 +177,7 @@ pub fn accept<Fd: Descriptor>(fd: Fd) -> Io<OwnedFd> {
 pub fn accept_from<Fd: Descriptor>(fd: Fd) -> Io<(OwnedFd, Option<PeerAddress>)> {
     let fd = fd.as_fd();
     let answer = accept_by(HOST, |(fd, _)| fd, |flags| net::acceptfrom_with(fd, flags));
-    answer.map(|(fd, peer)| (fd, peer.map(PeerAddress::new)))
+    answer.map(|(fd, peer)| (fd, peer.map(|any| PeerAddress { any })))
 }
 
 /// Accepts by `call`, which is given the flags, on the rules of `platform`.

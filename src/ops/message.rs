@@ -65,7 +65,7 @@ pub fn recv_from<Fd: Descriptor>(
         let (_, n, address) = net::recvfrom(fd, &mut *buf, flags.to_system())?;
         Ok((n, address))
     })
-    .map(|(n, address)| (n, address.map(PeerAddress::new)))
+    .map(|(n, address)| (n, address.map(|any| PeerAddress { any })))
 }
 
 /// Like [`recv_from`], into memory that need not be initialised.
@@ -108,7 +108,7 @@ pub fn recv_from_with<Fd: Descriptor, R>(
     let buf = clamp_mut(buf, HOST);
     retry_lending!(
         net::recvfrom(fd, &mut *buf, flags.to_system()),
-        ((bytes, _), _, address) => then(bytes, address.map(PeerAddress::new))
+        ((bytes, _), _, address) => then(bytes, address.map(|any| PeerAddress { any }))
     )
 }
 
@@ -391,7 +391,7 @@ pub(super) fn receive(
         let (given, refused) = hand_out(&mut control, platform, keep);
         Message {
             bytes: received.bytes,
-            address: received.address.map(PeerAddress::new),
+            address: received.address.map(|any| PeerAddress { any }),
             truncated: cut,
             length,
             descriptors: given.min(most),
