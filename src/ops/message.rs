@@ -212,7 +212,17 @@ pub fn send_to<Fd: Descriptor>(
     let answer = retry_interrupted(op, fd, buf, move |fd, buf| {
         address.with_rustix(|address| net::sendto(fd, buf, send_flags(fd, flags, HOST)?, address))
     });
-    whose_queue(op, fd, answer)
+    match answer {
+        // Where the socket does not poll as writable, it was its own queue that was full,
+        // and the event will come.
+        Io::Err(errno)
+            if leaves_open_whose_queue(op, errno.raw_os_error(), HOST)
+                && ready(fd, Interest::WRITABLE).is_would_block() =>
+        {
+            Io::WouldBlock
+        }
+        answer => answer,
+    }
 }
 
 /// Of a datagram, whose queue fills: the receiver's, or one's own.
@@ -224,21 +234,6 @@ pub(crate) fn op_to(address: &(impl Address + ?Sized)) -> Op {
         Op::SendToUnix
     } else {
         Op::Send
-    }
-}
-
-/// A send failed, and the errno leaves open whose queue was full: where the socket
-/// does not poll as writable, it was one's own, and the event will come.
-#[inline]
-fn whose_queue(op: Op, fd: BorrowedFd<'_>, answer: Io) -> Io {
-    match answer {
-        Io::Err(errno)
-            if leaves_open_whose_queue(op, errno.raw_os_error(), HOST)
-                && ready(fd, Interest::WRITABLE).is_would_block() =>
-        {
-            Io::WouldBlock
-        }
-        answer => answer,
     }
 }
 
