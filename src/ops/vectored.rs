@@ -182,8 +182,7 @@ fn buffers_to_pass(
 fn keeps_messages(fd: BorrowedFd<'_>, platform: &Platform) -> Result<bool, Errno> {
     match net::sockopt::socket_type(fd) {
         Ok(kind) => Ok(kind != SocketType::STREAM),
-        Err(NO_SOCKET) if platform.packet_pipes => Ok(fcntl_getfl(fd)?.intersects(O_DIRECT)),
-        Err(NO_SOCKET) => Ok(false),
+        Err(NO_SOCKET) => Ok(platform.packet_pipes && fcntl_getfl(fd)?.intersects(O_DIRECT)),
         Err(errno) => Err(errno),
     }
 }
@@ -197,15 +196,11 @@ fn buffers_that_fit(lengths: impl ExactSizeIterator<Item = usize>, platform: &Pl
         return most;
     }
     let mut room = platform.io_max;
-    let mut count = 0;
-    for length in lengths.take(most) {
-        match room.checked_sub(length) {
-            Some(rest) => room = rest,
-            None => break,
-        }
-        count += 1;
-    }
-    count
+    let fits = |length| {
+        room = room.checked_sub(length)?;
+        Some(())
+    };
+    lengths.take(most).map_while(fits).count()
 }
 
 /// Sends until all of `buf` is gone or the call would block.
