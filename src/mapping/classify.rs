@@ -205,7 +205,7 @@ pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
     let would_block = match op {
         Op::Read | Op::Recv | Op::Write | Op::Accept => again,
         Op::Send => again || raw == platform.einprogress,
-        Op::SendToUnix => again && queue_event_arrives(platform),
+        Op::SendToUnix => again && matches!(platform.unix_queue_event, QueueEvent::Arrives),
         Op::Connect => under_way || raw == platform.eintr,
         Op::ConnectUnix => under_way || raw == platform.eintr && unix_attempt_goes_on(platform),
         Op::Poll => false,
@@ -233,10 +233,6 @@ pub const fn classify(op: Op, raw: i32, platform: &Platform) -> Outcome {
     } else {
         Outcome::Failed
     }
-}
-
-const fn queue_event_arrives(platform: &Platform) -> bool {
-    matches!(platform.unix_queue_event, QueueEvent::Arrives)
 }
 
 const fn unix_attempt_goes_on(platform: &Platform) -> bool {
@@ -267,6 +263,6 @@ const fn is_one_of(raw: i32, numbers: &[i32]) -> bool {
 /// no event, or one's own buffer, which does. How the socket polls tells.
 pub(crate) const fn leaves_open_whose_queue(op: Op, raw: i32, platform: &Platform) -> bool {
     matches!(op, Op::SendToUnix)
-        && !queue_event_arrives(platform)
+        && !matches!(platform.unix_queue_event, QueueEvent::Arrives)
         && (raw == platform.eagain || raw == platform.ewouldblock)
 }
