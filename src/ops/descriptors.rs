@@ -5,9 +5,7 @@ use core::mem::MaybeUninit;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
 
-use super::message::{
-    CONTROL_LENGTH, Control, MOST_DESCRIPTORS, Message, receive, send_msg, send_msg_by,
-};
+use super::message::{CONTROL_LENGTH, MOST_DESCRIPTORS, Message, receive, send_msg, send_msg_by};
 use super::send_flags;
 use super::stand_in::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
 use crate::mapping::flags::{RecvFlags, SendFlags};
@@ -172,7 +170,7 @@ pub fn send_fds<'fd, Fd: Descriptor>(
         count += 1;
     }
     let descriptors = places.get(..count).unwrap_or_default();
-    let mut room: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
+    let mut room = [MaybeUninit::uninit(); CONTROL_LENGTH];
     let mut control = SendAncillaryBuffer::new(&mut room);
     if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Io::Err(TOO_MANY);

@@ -245,10 +245,8 @@ pub(super) const MOST_DESCRIPTORS: usize = 253;
 /// credentials, timestamps and labels first, and drops what no longer fits.
 const OTHER_CONTROL: usize = 256;
 
-pub(super) const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS)) + OTHER_CONTROL;
-
 /// Room for the control data of any message.
-pub(super) type Control = [MaybeUninit<u8>; CONTROL_LENGTH];
+pub(super) const CONTROL_LENGTH: usize = cmsg_space!(ScmRights(MOST_DESCRIPTORS)) + OTHER_CONTROL;
 
 /// A message that was received.
 #[derive(Clone, Debug)]
@@ -363,7 +361,7 @@ pub(super) fn receive(
     // not fit into the control data differs. But for none where a peek would hand out
     // numbers that are no descriptors of ours.
     let with_rights = platform.peek_rights || !peeks;
-    let mut room: Control = [const { MaybeUninit::uninit() }; CONTROL_LENGTH];
+    let mut room = [MaybeUninit::uninit(); CONTROL_LENGTH];
     // `hand_out` takes everything out of it, so its drop has nothing to look for.
     let mut control = ManuallyDrop::new(match with_rights {
         true => RecvAncillaryBuffer::new(&mut room),
