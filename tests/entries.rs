@@ -625,6 +625,29 @@ fn set_that_drains_never_rests() {
     });
 }
 
+/// A server that echoes: what it sends nobody has promised room for.
+#[test]
+fn set_that_sends_on_the_off_chance_does_not_rest() {
+    let (ours, theirs) = unix_pair();
+    let (mut set, key) = set_of(&ours, Interest::READABLE);
+    let full = fill(|bytes| send(&ours, bytes, SEND));
+    for _ in 0..100 {
+        assert_eq!(send(&theirs, b"!", SEND), Io::Ready(1));
+        assert_eq!(set.select(soon()), Io::Ready(1));
+        assert!(set.next_ready().is_some());
+        let (mut at, ()) = set.get_mut(key).unwrap();
+        assert_eq!(at.recv(&mut [0; 8], NONE), Io::Ready(1));
+        assert_eq!(at.send(b"!", SEND), Io::WouldBlock);
+    }
+    set.modify(key, Interest::WRITABLE).unwrap();
+    let mut left = full;
+    while left > 0 {
+        left -= recv(&theirs, &mut [0; 4096], NONE).ready().unwrap();
+    }
+    let at_once = Deadline::after(Duration::ZERO);
+    assert_eq!(set.select(at_once), Io::Ready(1));
+}
+
 /// Another thread is faster, again and again: poll is asked, and it is honest.
 #[test]
 fn set_beside_a_thief_does_not_rest() {

@@ -316,6 +316,19 @@ fn r_sendto_with_ones_own_buffer_full_would_block_and_the_event_comes() {
     assert!(common::wait_for(&ours, Interest::WRITABLE).is_writable());
 }
 
+/// How the socket polls says nothing about an error that has nothing to do with room.
+#[test]
+#[cfg(target_os = "linux")]
+fn send_to_nobody_while_the_socket_is_not_writable_fails() {
+    let (_receiver, address, directory) = named();
+    let ours = NonBlocking::new(UnixDatagram::unbound().unwrap()).unwrap();
+    while ready(&ours, Interest::WRITABLE).is_ready() {
+        assert!(send_to(&ours, &[7; 20_000], SEND, &address).is_ready());
+    }
+    let nobody = SocketAddrUnix::new(directory.path().join("nobody")).unwrap();
+    assert_eq!(send_to(&ours, b"!", SEND, &nobody), Io::Err(Errno::NOENT));
+}
+
 /// Linux ignores the address there, so it is an ordinary send.
 #[test]
 #[cfg(target_os = "linux")]

@@ -375,3 +375,41 @@ fn select_after_waits_that_ended_on_their_time_takes_signals_for_signals() {
     answered(&numbers, kernel, body);
     assert_eq!(sleeps, 0);
 }
+
+/// poll says of one descriptor alone that it is ready, and of all that none is.
+#[test]
+fn select_whose_poll_contradicts_itself_does_not_spin() {
+    if !is_available() {
+        return;
+    }
+    let world = World::new();
+    let few = (0..10).any(|_| {
+        let mut polls = 0;
+        let kernel = |call: &Call| {
+            polls += 1;
+            let asks = call.timeout() == Some(Duration::ZERO);
+            // Two are registered.
+            match asks && call.args[1] == 2 {
+                true => Answer::Value(0),
+                false => Answer::Value(call.report(|events| events & libc::POLLIN)),
+            }
+        };
+        let body = || {
+            let mut set: PollSet<&dyn std::os::fd::AsFd, (), Inline<2>> = PollSet::new();
+            let key = set.register(&world.ours, Interest::READABLE, ()).unwrap();
+            set.register(&world.writer, Interest::WRITABLE, ()).unwrap();
+            let end = Deadline::after(TIME);
+            while !end.has_passed() {
+                assert!(!set.select(end).is_err());
+                while set.next_ready().is_some() {
+                    let (mut at, ()) = set.get_mut(key).unwrap();
+                    assert_eq!(at.recv(&mut [0], IN), Io::WouldBlock);
+                }
+            }
+        };
+        answered(&[libc::SYS_ppoll], kernel, body);
+        eprintln!("{polls} polls");
+        polls < 1000
+    });
+    assert!(few);
+}

@@ -59,8 +59,12 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
                 return Io::Ready(self.found.len());
             }
             answer = match last {
-                // It only asked, and found nothing of what was there.
-                Io::WouldBlock if first == now => Some(Io::Ready(0)),
+                // It only asked, and found nothing of what was there. Who goes on doing so
+                // rests, for as long as that takes.
+                Io::WouldBlock if first == now => {
+                    wake = deadline;
+                    Some(Io::Ready(0))
+                }
                 other => Some(other),
             };
         }
