@@ -120,6 +120,26 @@ fn peer_address_of_an_abstract_name_of_every_length_is_told_in_full() {
     }
 }
 
+/// Nothing behind the 0 is a name, too, of which there is one.
+#[test]
+#[cfg(wouldblock_has = "abstract_names")]
+fn peer_address_of_the_empty_abstract_name_is_not_unnamed() {
+    use std::os::linux::net::SocketAddrExt;
+    let empty = SocketAddrUnix::new_abstract_name(b"").unwrap();
+    let free = socket(AddressFamily::UNIX, SocketType::DGRAM, None).unwrap();
+    if bind(&free, &empty) == Err(Errno::ADDRINUSE) {
+        println!("skipped: somebody else has the name");
+        return;
+    }
+    drop(free);
+    let peer = seen_by_a_receiver(&empty);
+    let (debug, unix) = use_it(&peer);
+    assert_eq!(debug, "unix:@");
+    assert_eq!(unix.unwrap().abstract_name(), Some(&b""[..]));
+    let std = StdUnix::try_from(peer).unwrap();
+    assert_eq!(std.as_abstract_name(), Some(&b""[..]));
+}
+
 #[test]
 fn peer_address_of_a_message_is_the_same_and_shows_itself() {
     let dir = tempfile::tempdir_in("/tmp").unwrap();

@@ -211,9 +211,7 @@ impl Bytes {
         // The family, and its length on some systems, take two bytes everywhere.
         let name = self.bytes.get(2..self.length).unwrap_or_default();
         Ok(match name {
-            [0, name @ ..] if HOST.abstract_names && (1..108).contains(&name.len()) => {
-                UnixName::Abstract(name)
-            }
+            [0, name @ ..] if HOST.abstract_names => UnixName::Abstract(name),
             _ => UnixName::Path(name.split(|byte| *byte == 0).next().unwrap_or_default()),
         })
     }
