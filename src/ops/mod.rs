@@ -85,8 +85,9 @@ pub(crate) fn unpack(packed: (usize, Errno)) -> Io {
     }
 }
 
-/// Like [`retry_interrupted`], for a value that fits into no register: handed over
-/// by a function, it would be copied by every call.
+/// Calls again while it is interrupted, `tries` calls at most. By itself for a value that
+/// fits into no register: handed over by a function such as [`call_again`], it would be
+/// copied by every call.
 #[inline(always)]
 fn retry_for<T>(op: Op, mut tries: usize, mut call: impl FnMut() -> Result<T, Errno>) -> Io<T> {
     loop {
@@ -135,7 +136,7 @@ fn send_flags(
 }
 
 /// The part of `buf` that one call of `platform` may be asked to take. Where
-/// there is no limit, the test folds away.
+/// there is no limit, this costs nothing.
 #[inline(always)]
 fn clamp<'a>(buf: &'a [u8], platform: &Platform) -> &'a [u8] {
     &buf[..buf.len().min(platform.io_max)]

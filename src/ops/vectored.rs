@@ -98,7 +98,7 @@ fn writev_by(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], platform: &Platform) -> I
     })
 }
 
-/// Calls with the buffers to fill: as many as one call takes, or the head of the first.
+/// Calls with the buffers to fill: as many as one call takes, or the head of one.
 #[inline]
 pub(super) fn fill<T>(
     fd: BorrowedFd<'_>,
@@ -150,8 +150,9 @@ const REFUSED: Option<Errno> = Some(TOO_MANY);
 /// The system refuses it.
 pub(super) const PASSED: Option<Errno> = None;
 
-/// Which of the buffers to pass; none of some is the head of the one where they begin. A
-/// stream may be given the first of them. A message must be whole.
+/// Which of the buffers to pass. A stream may be given the first of them; a message must
+/// be whole. If the range is empty although there are some, the one where it begins is
+/// too long by itself: then its head is passed.
 #[inline]
 fn buffers_to_pass(
     fd: BorrowedFd<'_>,

@@ -121,12 +121,13 @@ pub struct Until<F> {
 ///
 /// Signals end no wait, and neither does a kernel that ends its own early: this
 /// crate's clock judges. Where readiness lies (the descriptor polls as ready, and the
-/// call would block all the same, twice running; or five times in a millisecond, if poll
-/// takes it back when it is asked), and after an errno that no event follows, it rests for
-/// 1 ms, 2, 4, … up to 16 ms, until the descriptor is honest again: fewer than a hundred
-/// calls a second. It does not rest where a descriptor has not lied since it last did
-/// something, and one that has lied is served one rest late at most. But more than sixteen
-/// signals in a millisecond are taken for a kernel that never waits.
+/// call would block all the same, twice running; or, if poll takes it back when it is
+/// asked, five times in a millisecond: of a closure, which may hide what it did, more than
+/// thirty times), and after an errno that no event follows, it rests for 1 ms, 2, 4, … up
+/// to 16 ms, until the descriptor is honest again: fewer than a hundred calls a second. It
+/// does not rest where a descriptor has not lied since it last did something, and one that
+/// has lied is served one rest late at most. But more than sixteen signals in a millisecond
+/// are taken for a kernel that never waits.
 ///
 /// It has no memory from one method to the next. A loop that takes an end of file for
 /// an empty message, or goes on after an error that stays, is a busy loop here as it is by

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
+
 use rustix::event::PollFd;
 
 use crate::mapping::readiness::Interest;

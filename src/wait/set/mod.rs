@@ -61,11 +61,11 @@ use crate::wait::pace::Pace;
 /// their own names: each makes one call, or one drain, and the set remembers the
 /// answer. [`attempt`](Self::attempt) does the same for a call of one's own. So the
 /// set knows when readiness has lied (it handed a descriptor out, and the first call
-/// would have blocked, or failed, twice running; or five times in a millisecond, if poll
-/// takes it back), and when an errno came that no event follows: that direction rests
-/// for 1 ms, 2, 4, … up to 16 ms, while the other is served as before. A wait wakes when a
-/// rest ends. Until then a hang-up of a descriptor that rests in all directions is not
-/// reported either.
+/// would have blocked, or failed, twice running; or, if poll takes it back, five times in a
+/// millisecond, of an attempt more than thirty times), and when an errno came that no event
+/// follows: that direction rests for 1 ms, 2, 4, … up to 16 ms, while the other is served
+/// as before. A wait wakes when a rest ends. Until then a hang-up of a descriptor that rests
+/// in all directions is not reported either.
 ///
 /// What is handed out and not answered by a call is handed out again by the next wait:
 /// ask for [`Interest::WRITABLE`] only while something waits to be written. A hang-up
