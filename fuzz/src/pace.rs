@@ -520,24 +520,25 @@ fn entry(mut kernel: Kernel<'_>) {
 fn select(kernel: &mut Kernel<'_>, pace: &mut Pace, end: u64, told: bool) -> Option<bool> {
     let mut waits = Pace::new();
     while kernel.now < end {
-        let (mut wake, mut watched, mut due, mut at_once) = (end, true, false, false);
+        let (mut wake, mut watched, mut due) = (end, true, false);
         if !pace.is_quiet() {
             match pace.next(kernel.now) {
                 Next::Rest { until } => {
                     assert!(until - kernel.now <= REST);
                     (wake, watched) = (until.min(end), false);
                 }
-                Next::Call => (due, at_once) = (true, true),
+                Next::Call => due = true,
                 Next::Ask if kernel.poll(kernel.now) == Event::Silent => pace.denied(),
                 Next::Ask => match pace.confirmed(kernel.now) {
                     Next::Rest { until } => (wake, watched) = (until.min(end), false),
-                    _ => at_once = true,
+                    // The wait finds it, too.
+                    _ => {}
                 },
                 Next::Wait => pace.denied(),
             }
         }
         let event = match watched {
-            true => kernel.poll(if at_once { kernel.now } else { wake }),
+            true => kernel.poll(if due { kernel.now } else { wake }),
             // poll of the others, who are idle.
             false => {
                 if !told {
@@ -562,9 +563,8 @@ fn select(kernel: &mut Kernel<'_>, pace: &mut Pace, end: u64, told: bool) -> Opt
             return Some(event == Event::Ready);
         }
         let next = match event {
-            Event::Silent if kernel.now >= wake && !at_once => Next::Wait,
-            Event::Silent if !at_once => waits.answered(Answer::Early, kernel.now),
-            Event::Starved => waits.answered(Answer::Early, kernel.now),
+            Event::Silent if kernel.now >= wake => Next::Wait,
+            Event::Silent | Event::Starved => waits.answered(Answer::Early, kernel.now),
             _ => waits.answered(Answer::Nudge, kernel.now),
         };
         if let (Next::Rest { until }, true) = (next, kernel.now < end) {

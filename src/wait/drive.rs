@@ -111,7 +111,6 @@ pub(super) fn after_poll(kernel: &mut Pace, answer: Io, wake: u64, deadline: u64
             kernel.done();
             Next::Wait
         }
-        Io::Ready(0) => kernel.answered(Answer::Nudge, time),
         // It said that something is ready, and of nothing that it is.
         Io::Ready(_) | Io::WouldBlock => kernel.answered(Answer::Early, time),
         Io::Err(errno) => match Op::Poll.outcome(errno) {

@@ -109,7 +109,7 @@ impl<F: Descriptor> Watched<F> {
     }
 
     /// Finds out what the next wait watches, and what is due. Returns when that wait has
-    /// to end: `now` if something is to be handed out, later if something rests.
+    /// to end: `now` if something is due, later if something rests, and never otherwise.
     pub(super) fn plan(&mut self, now: u64) -> u64 {
         let mut wake = u64::MAX;
         if !self.is_troubled {
@@ -137,8 +137,10 @@ impl<F: Descriptor> Watched<F> {
                     watch.remove(part);
                     wake = wake.min(until);
                 }
+                // What poll confirms, the wait finds.
+                Next::Call if asked != next => {}
                 Next::Call => {
-                    due.set(part, asked == next);
+                    due.insert(part);
                     wake = now;
                 }
                 Next::Wait | Next::Ask => it.pace.denied(),

@@ -51,22 +51,13 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
             }
             let now = now();
             let plans = self.entries.iter_mut().map(|entry| entry.io.plan(now));
-            let first = plans.min().unwrap_or(u64::MAX);
-            wake = first.min(deadline);
+            wake = plans.min().unwrap_or(u64::MAX).min(deadline);
             let last = self.ask_watched(time_left(wake, now));
             if self.found.len() > 0 {
                 self.kernel.done();
                 return Io::Ready(self.found.len());
             }
-            answer = match last {
-                // It only asked, and found nothing of what was there. Who goes on doing so
-                // rests, for as long as that takes.
-                Io::WouldBlock if first == now => {
-                    wake = deadline;
-                    Some(Io::Ready(0))
-                }
-                other => Some(other),
-            };
+            answer = Some(last);
         }
     }
 
