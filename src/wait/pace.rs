@@ -284,6 +284,11 @@ impl Wait {
             Event::Answered(answer) => self.pace.answered(answer, now),
             Event::Ready if self.asking => self.pace.confirmed(now),
             Event::Ready => Next::Call,
+            // Before the rest poll said ready, and may not say so again.
+            Event::Slept if self.pace.next(now) == Next::Ask => {
+                self.promised = true;
+                Next::Call
+            }
             Event::Silent if self.asking => {
                 self.pace.denied();
                 self.pace.next(now)

@@ -1,6 +1,7 @@
 //! A poll that lies in each way that it could, and clocks that do not sleep.
 
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::kernel::{Answer, Call, always, answered, is_available};
@@ -433,4 +434,87 @@ fn select_whose_poll_contradicts_itself_does_not_spin() {
         });
         assert!(few, "{other:?}, {asks_alone}");
     }
+}
+
+/// As of `/proc/self/mounts`, a PSI trigger or a perf ring: poll tells of an event, and takes
+/// it away.
+struct ToldOnce {
+    pending: AtomicBool,
+    told: i16,
+}
+
+impl ToldOnce {
+    fn answer(&self, call: &Call) -> Answer {
+        let n = call.report(|events| {
+            let tells = events & self.told != 0 && self.pending.swap(false, Ordering::SeqCst);
+            if tells { self.told } else { 0 }
+        });
+        match n {
+            0 if call.timeout() != Some(Duration::ZERO) => Answer::Real,
+            n => Answer::Value(n),
+        }
+    }
+}
+
+#[test]
+fn select_where_poll_tells_of_an_event_once_hands_out_each() {
+    if !is_available() {
+        return;
+    }
+    for (interest, told) in [
+        (Interest::PRIORITY, libc::POLLPRI),
+        (Interest::READABLE, libc::POLLIN),
+    ] {
+        let world = World::new();
+        let driver = ToldOnce {
+            pending: AtomicBool::new(false),
+            told,
+        };
+        let body = || {
+            let mut set: PollSet<_, (), Inline<1>> = PollSet::new();
+            let key = set.register(&world.ours, interest, ()).unwrap();
+            let mut lost = 0;
+            for _ in 0..30 {
+                driver.pending.store(true, Ordering::SeqCst);
+                let found = set.select(Duration::from_millis(200));
+                lost += usize::from(!found.is_ready());
+                while let Some((_, readiness)) = set.next_ready() {
+                    assert_eq!(readiness.is_priority(), told == libc::POLLPRI);
+                    let (mut at, ()) = set.get_mut(key).unwrap();
+                    // The event is looked at, and nothing says so.
+                    let _ = at.attempt(Op::Recv, |_| Io::<()>::WouldBlock);
+                }
+            }
+            lost
+        };
+        let (lost, _) = answered(&[libc::SYS_ppoll], |call| driver.answer(call), body);
+        assert_eq!(lost, 0, "{interest:?}");
+    }
+}
+
+#[test]
+fn turns_where_poll_tells_of_an_event_once_sees_each() {
+    if !is_available() {
+        return;
+    }
+    let world = World::new();
+    let driver = ToldOnce {
+        pending: AtomicBool::new(false),
+        told: libc::POLLPRI,
+    };
+    let body = || {
+        let mut looks = 0;
+        until(&world.ours, Duration::from_secs(5)).turns(Op::Recv, |_, turn| {
+            looks += 1;
+            turn.wants = Interest::PRIORITY;
+            if looks == 10 {
+                return Io::Ready(());
+            }
+            // The next comes after each look, and before the wait.
+            driver.pending.store(true, Ordering::SeqCst);
+            Io::WouldBlock
+        })
+    };
+    let (answer, _) = answered(&[libc::SYS_ppoll], |call| driver.answer(call), body);
+    assert_eq!(answer, Io::Ready(()));
 }

@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use crate::mapping::classify::Op;
+use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::poll::ready;
@@ -55,15 +56,22 @@ struct Direction {
     handed_out: Readiness,
     /// What that call answered, if it is to be made again without an event.
     errno: Option<Errno>,
+    /// What poll said when it was asked, and nobody has been told yet: some drivers say it
+    /// once.
+    said: Readiness,
+}
+
+impl Direction {
+    const QUIET: Self = Self {
+        pace: Pace::new(),
+        handed_out: Readiness::empty(),
+        errno: None,
+        said: Readiness::empty(),
+    };
 }
 
 impl<F: Descriptor> Watched<F> {
     pub(super) fn new(fd: F, interest: Interest) -> Self {
-        let direction = Direction {
-            pace: Pace::new(),
-            handed_out: Readiness::empty(),
-            errno: None,
-        };
         let mut new = Self {
             fd,
             interest,
@@ -72,7 +80,7 @@ impl<F: Descriptor> Watched<F> {
             is_troubled: false,
             due: Interest::empty(),
             unanswered: Interest::empty(),
-            directions: [direction; 3],
+            directions: [Direction::QUIET; 3],
         };
         new.set_interest(interest);
         new
@@ -117,7 +125,7 @@ impl<F: Descriptor> Watched<F> {
         }
         let (mut watch, mut due, mut is_troubled) = (self.interest, Interest::empty(), false);
         let unanswered = take(&mut self.unanswered);
-        for ((part, _), it) in DIRECTIONS.into_iter().zip(&mut self.directions) {
+        for ((part, as_if), it) in DIRECTIONS.into_iter().zip(&mut self.directions) {
             if unanswered.intersects(part) {
                 it.pace.rest(false, now);
             }
@@ -126,10 +134,16 @@ impl<F: Descriptor> Watched<F> {
                 continue;
             }
             is_troubled = true;
-            let asked = it.pace.next(now);
-            let next = match asked {
-                Next::Ask if ready(self.fd.as_fd(), part).is_would_block() => Next::Wait,
-                Next::Ask => it.pace.confirmed(now),
+            let next = match it.pace.next(now) {
+                Next::Ask if it.said.is_empty() => match ready(self.fd.as_fd(), part) {
+                    Io::Ready(said) => {
+                        it.said = if as_if.is_empty() { said } else { as_if };
+                        it.pace.confirmed(now)
+                    }
+                    Io::WouldBlock => Next::Wait,
+                    Io::Err(_) => Next::Ask,
+                },
+                Next::Ask => Next::Call,
                 next => next,
             };
             match next {
@@ -137,13 +151,13 @@ impl<F: Descriptor> Watched<F> {
                     watch.remove(part);
                     wake = wake.min(until);
                 }
-                // What poll confirms, the wait finds.
-                Next::Call if asked != next => {}
                 Next::Call => {
                     due.insert(part);
                     wake = now;
                 }
-                Next::Wait | Next::Ask => it.pace.denied(),
+                Next::Wait => it.pace.denied(),
+                // poll could not be asked: the wait will.
+                Next::Ask => {}
             }
         }
         self.watch(watch, due, is_troubled);
@@ -167,7 +181,9 @@ impl<F: Descriptor> Watched<F> {
         for ((part, as_if), it) in DIRECTIONS.into_iter().zip(&mut self.directions) {
             if due.intersects(part) {
                 it.pace.handed_out();
-                readiness |= as_if;
+                let said = take(&mut it.said);
+                it.handed_out |= said;
+                readiness |= as_if | said;
             }
         }
         if readiness.is_empty() {
@@ -189,8 +205,7 @@ impl<F: Descriptor> Watched<F> {
     /// A call did something.
     pub(super) fn done(&mut self, op: Op) {
         if let Some(direction) = self.direction(op) {
-            direction.handed_out = Readiness::empty();
-            direction.pace.done();
+            *direction = Direction::QUIET;
         }
     }
 
