@@ -468,8 +468,8 @@ fn entry(mut kernel: Kernel<'_>) {
     // Each hand-out is answered by one call, or by as many as there is progress.
     let drains = kernel.chance.below(2) == 0;
     kernel.needed = 1;
-    let mut turns = 0;
-    while let Some(mut promised) = select(&mut kernel, &mut pace, end, told) {
+    let (mut turns, mut said) = (0, false);
+    while let Some(mut promised) = select(&mut kernel, &mut pace, &mut said, end, told) {
         turns += 1;
         if told {
             pace.rest(false, kernel.now);
@@ -483,14 +483,14 @@ fn entry(mut kernel: Kernel<'_>) {
                 }
                 (kernel.needed, kernel.count) = (1, 0);
                 promised = false;
-                pace.done();
+                (pace, said) = (Pace::new(), false);
                 match drains {
                     true => continue,
                     false => break,
                 }
             };
             match answer {
-                Answer::Done => pace.done(),
+                Answer::Done => (pace, said) = (Pace::new(), false),
                 Answer::WouldBlock if promised => drop(pace.answered(kernel.broken(), kernel.now)),
                 Answer::WouldBlock if pace.is_quiet() => {}
                 answer => {
@@ -517,24 +517,45 @@ fn entry(mut kernel: Kernel<'_>) {
 }
 
 /// What `PollSet::select` does for one entry: whether poll promised what is handed out.
-fn select(kernel: &mut Kernel<'_>, pace: &mut Pace, end: u64, told: bool) -> Option<bool> {
+/// `said` is whether it has when it was asked, and nobody has been told yet.
+fn select(
+    kernel: &mut Kernel<'_>,
+    pace: &mut Pace,
+    said: &mut bool,
+    end: u64,
+    told: bool,
+) -> Option<bool> {
     let mut waits = Pace::new();
     while kernel.now < end {
         let (mut wake, mut watched, mut due) = (end, true, false);
         if !pace.is_quiet() {
-            match pace.next(kernel.now) {
+            let next = match pace.next(kernel.now) {
+                Next::Ask => match kernel.poll(kernel.now) {
+                    Event::Silent if !*said => Next::Wait,
+                    Event::Silent => {
+                        *said = false;
+                        pace.denied();
+                        Next::Call
+                    }
+                    Event::Ready => {
+                        *said = true;
+                        pace.confirmed(kernel.now)
+                    }
+                    _ => match pace.confirmed(kernel.now) {
+                        Next::Call => Next::Ask,
+                        rest => rest,
+                    },
+                },
+                next => next,
+            };
+            match next {
                 Next::Rest { until } => {
                     assert!(until - kernel.now <= REST);
                     (wake, watched) = (until.min(end), false);
                 }
                 Next::Call => due = true,
-                Next::Ask if kernel.poll(kernel.now) == Event::Silent => pace.denied(),
-                Next::Ask => match pace.confirmed(kernel.now) {
-                    Next::Rest { until } => (wake, watched) = (until.min(end), false),
-                    // The wait finds it, too.
-                    _ => {}
-                },
                 Next::Wait => pace.denied(),
+                Next::Ask => {}
             }
         }
         let event = match watched {
@@ -557,10 +578,12 @@ fn select(kernel: &mut Kernel<'_>, pace: &mut Pace, end: u64, told: bool) -> Opt
             }
         };
         if due || event == Event::Ready {
+            let promised = event == Event::Ready || due && *said;
             if due {
                 pace.handed_out();
+                *said = false;
             }
-            return Some(event == Event::Ready);
+            return Some(promised);
         }
         let next = match event {
             Event::Silent if kernel.now >= wake => Next::Wait,

@@ -255,6 +255,9 @@ pub(crate) struct Wait {
     asking: bool,
     /// poll said ready, and the call has not answered since.
     promised: bool,
+    /// It said so when it was asked, and a rest came between. Some say it once, so a call is
+    /// made whatever it says then.
+    owed: bool,
 }
 
 impl Wait {
@@ -265,6 +268,7 @@ impl Wait {
             broken,
             asking: false,
             promised: false,
+            owed: false,
         }
     }
 
@@ -282,16 +286,15 @@ impl Wait {
             Event::Answered(_) if passed => return Do::GiveUp,
             Event::Answered(Answer::WouldBlock) if promised => self.pace.answered(self.broken, now),
             Event::Answered(answer) => self.pace.answered(answer, now),
-            Event::Ready if self.asking => self.pace.confirmed(now),
-            Event::Ready => Next::Call,
-            // Before the rest poll said ready, and may not say so again.
-            Event::Slept if self.pace.next(now) == Next::Ask => {
-                self.promised = true;
-                Next::Call
+            Event::Ready if self.asking => {
+                let next = self.pace.confirmed(now);
+                self.owed = next != Next::Call;
+                next
             }
+            Event::Ready => Next::Call,
             Event::Silent if self.asking => {
                 self.pace.denied();
-                self.pace.next(now)
+                if self.owed { Next::Call } else { Next::Wait }
             }
             Event::Signal => self.pace.answered(Answer::Nudge, now),
             Event::Silent | Event::Starved if !passed => self.pace.answered(Answer::Early, now),
@@ -301,7 +304,10 @@ impl Wait {
         match next {
             // One last call after the last wait.
             _ if passed => Do::Call,
-            Next::Call => Do::Call,
+            Next::Call => {
+                self.owed = false;
+                Do::Call
+            }
             Next::Ask => Do::Poll { until: now },
             Next::Wait => Do::Poll {
                 until: self.deadline,
@@ -569,6 +575,29 @@ mod tests {
         assert_eq!(wait.next(short, 10), Do::Sleep { until: 100 });
         assert_eq!(wait.next(Event::Slept, 100), Do::Call);
         assert_eq!(wait.next(short, 100), Do::GiveUp);
+    }
+
+    /// Some drivers tell of an event once, and take it away by that.
+    #[test]
+    fn wait_whose_poll_said_ready_before_a_rest_calls_after_it_whatever_it_says_then() {
+        let ask = |now| Do::Poll { until: now };
+        let forever = ask(u64::MAX);
+        let blocked = Event::Answered(Answer::WouldBlock);
+        let mut wait = Wait::new(u64::MAX, Answer::Broken);
+        assert_eq!(wait.next(blocked, 1), forever);
+        assert_eq!(wait.next(Event::Ready, 1), Do::Call);
+        assert_eq!(wait.next(blocked, 1), ask(1));
+        assert_eq!(wait.next(Event::Ready, 1), Do::Call);
+        assert_eq!(wait.next(blocked, 1), ask(1));
+        let until = 1 + MILLISECOND;
+        assert_eq!(wait.next(Event::Ready, 1), Do::Sleep { until });
+        assert_eq!(wait.next(Event::Slept, until), ask(until));
+        assert_eq!(wait.next(Event::Silent, until), Do::Call);
+        // It was no promise, and is made once.
+        assert_eq!(wait.next(blocked, until), forever);
+        assert_eq!(wait.next(Event::Ready, until), Do::Call);
+        assert_eq!(wait.next(blocked, until), ask(until));
+        assert_eq!(wait.next(Event::Silent, until), forever);
     }
 
     #[test]

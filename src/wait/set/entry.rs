@@ -135,15 +135,24 @@ impl<F: Descriptor> Watched<F> {
             }
             is_troubled = true;
             let next = match it.pace.next(now) {
-                Next::Ask if it.said.is_empty() => match ready(self.fd.as_fd(), part) {
+                Next::Ask => match ready(self.fd.as_fd(), part) {
                     Io::Ready(said) => {
                         it.said = if as_if.is_empty() { said } else { as_if };
                         it.pace.confirmed(now)
                     }
-                    Io::WouldBlock => Next::Wait,
-                    Io::Err(_) => Next::Ask,
+                    Io::WouldBlock if it.said.is_empty() => Next::Wait,
+                    // It said so before the rest, which is no promise any more.
+                    Io::WouldBlock => {
+                        it.said = Readiness::empty();
+                        it.pace.denied();
+                        Next::Call
+                    }
+                    // It could not be asked, which is no denial: the wait will tell.
+                    Io::Err(_) => match it.pace.confirmed(now) {
+                        Next::Call => Next::Ask,
+                        rest => rest,
+                    },
                 },
-                Next::Ask => Next::Call,
                 next => next,
             };
             match next {
@@ -156,7 +165,6 @@ impl<F: Descriptor> Watched<F> {
                     wake = now;
                 }
                 Next::Wait => it.pace.denied(),
-                // poll could not be asked: the wait will.
                 Next::Ask => {}
             }
         }
