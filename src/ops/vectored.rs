@@ -180,7 +180,7 @@ fn buffers_to_pass(
 /// Whether what is written in one call arrives as one.
 #[cold]
 #[inline(never)]
-fn keeps_messages(fd: BorrowedFd<'_>, platform: &Platform) -> Result<bool, Errno> {
+pub(crate) fn keeps_messages(fd: BorrowedFd<'_>, platform: &Platform) -> Result<bool, Errno> {
     match net::sockopt::socket_type(fd) {
         Ok(kind) => Ok(kind != SocketType::STREAM),
         Err(NO_SOCKET) => Ok(platform.packet_pipes && fcntl_getfl(fd)?.intersects(O_DIRECT)),

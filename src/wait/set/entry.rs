@@ -10,6 +10,7 @@ use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::poll::ready;
+use crate::ops::vectored::keeps_messages;
 use crate::platform::HOST;
 use crate::platform::host::poll_flags;
 use crate::wait::clock::now;
@@ -217,12 +218,17 @@ impl<F: Descriptor> Watched<F> {
         }
     }
 
-    /// Whether a count of 0, where there was room, is nothing done: of a read, which
-    /// takes no messages, always; of a message, where the other side has gone.
+    /// Whether a count of 0, where there was room, is nothing done: of a read always, but
+    /// for one of a message; of a message, where the other side has gone.
+    #[cold]
     pub(super) fn is_nothing(&self, op: Op) -> bool {
         let gone = Readiness::HANG_UP.union(Readiness::READ_CLOSED);
         let [reading, ..] = &self.directions;
-        op == Op::Read || op == Op::Recv && reading.handed_out.intersects(gone)
+        let has_gone = reading.handed_out.intersects(gone);
+        match op {
+            Op::Read => has_gone || keeps_messages(self.fd.as_fd(), HOST) != Ok(true),
+            _ => has_gone && op == Op::Recv,
+        }
     }
 
     /// The errno for which a direction rests.
