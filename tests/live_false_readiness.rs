@@ -51,6 +51,21 @@ fn false_readiness_an_undrained_error_queue_keeps_the_error_up() {
     assert_eq!(answers.next(), Some(Io::WouldBlock));
 }
 
+/// Nothing tells that nobody is left who could send.
+#[test]
+fn false_readiness_a_datagram_socket_whose_peer_closes_polls_as_not_readable() {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    set_nonblocking(&ours, true).unwrap();
+    // A program that starts meanwhile would keep it open for a moment.
+    let none_starts = common::STARTS.read();
+    drop(theirs);
+    drop(none_starts);
+    assert_eq!(ready(&ours, Interest::READABLE), Io::WouldBlock);
+    assert_eq!(recv(&ours, &mut [0; 8], RecvFlags::empty()), Io::WouldBlock);
+    let sent = send(&ours, b"!", SendFlags::empty());
+    assert!(sent.is_err(), "{sent:?}");
+}
+
 #[test]
 fn false_readiness_a_peek_offset_past_the_data_polls_readable() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();

@@ -427,7 +427,7 @@ fn platforms_page_names_tests_and_records_that_exist() {
         let files = files.filter(|path| path.extension().is_some_and(|e| e == extension));
         files.map(|path| read_to_string(path).unwrap()).collect()
     };
-    let tests = contents("tests", "rs");
+    let tests = contents("tests", "rs") + &contents("tests/faults", "rs");
     let records: String = Record::all()
         .into_iter()
         .map(|record| record.text)

@@ -70,7 +70,8 @@ use crate::wait::pace::Pace;
 /// What is handed out and not answered by a call is handed out again by the next wait:
 /// ask for [`Interest::WRITABLE`] only while something waits to be written. A hang-up
 /// ([`Interest::HANG_UP`]), or something exceptional, is answered by no call, so it is
-/// reported again at a slowing pace. An empty interest is not watched at all.
+/// reported again at a slowing pace, and so is the next. An empty interest is not watched
+/// at all.
 ///
 /// # A server
 ///

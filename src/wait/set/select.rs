@@ -19,7 +19,8 @@ impl<F: Descriptor, D, S: Storage> PollSet<F, D, S> {
     ///
     /// - `Ready(n)`: `n` descriptors have something to report;
     ///   [`next_ready`](Self::next_ready) hands them out. What the wait before
-    ///   found and nobody has taken is forgotten: it is found again.
+    ///   found and nobody has taken is forgotten: it is found again, unless the system
+    ///   tells of it once ([`Readiness::PRIORITY`]).
     /// - `WouldBlock`: the deadline passed. Never early. An empty set waits for the
     ///   time alone. What rests is not looked at for that, or short waits would end its
     ///   rest: a later wait does.
