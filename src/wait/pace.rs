@@ -5,6 +5,8 @@
 //! a deadline, which is a whole wait for one descriptor. Both are told what happened,
 //! and answer what to do next. Times are nanoseconds on a clock that never goes back.
 
+use core::mem::replace;
+
 /// The first rest; each that follows is twice as long, up to sixteen times.
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 const LONGEST_STEP: u8 = 4;
@@ -280,7 +282,7 @@ impl Wait {
 
     pub(crate) fn next(&mut self, event: Event, now: u64) -> Do {
         let passed = now >= self.deadline;
-        let promised = core::mem::replace(&mut self.promised, event == Event::Ready);
+        let promised = replace(&mut self.promised, event == Event::Ready);
         let next = match event {
             // Nothing has been waited for since that call began, so it was the last.
             Event::Answered(_) if passed => return Do::GiveUp,
@@ -294,7 +296,10 @@ impl Wait {
             Event::Ready => Next::Call,
             Event::Silent if self.asking => {
                 self.pace.denied();
-                if self.owed { Next::Call } else { Next::Wait }
+                match replace(&mut self.owed, false) {
+                    true => Next::Call,
+                    false => Next::Wait,
+                }
             }
             Event::Signal => self.pace.answered(Answer::Nudge, now),
             Event::Silent | Event::Starved if !passed => self.pace.answered(Answer::Early, now),
@@ -304,10 +309,7 @@ impl Wait {
         match next {
             // One last call after the last wait.
             _ if passed => Do::Call,
-            Next::Call => {
-                self.owed = false;
-                Do::Call
-            }
+            Next::Call => Do::Call,
             Next::Ask => Do::Poll { until: now },
             Next::Wait => Do::Poll {
                 until: self.deadline,
