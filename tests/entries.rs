@@ -320,6 +320,53 @@ fn set_told_of_a_hang_up_and_of_its_interest_again_does_not_spin() {
     });
 }
 
+/// Whoever derives the interests after the wait, and before what it found is handed out.
+#[test]
+fn set_whose_interest_is_set_before_the_hand_out_does_not_spin() {
+    let both = Interest::READABLE | Interest::HANG_UP;
+    for reads in [true, false] {
+        let (ours, theirs) = unix_pair();
+        common::close(theirs);
+        let (mut set, key) = set_of(&ours, both);
+        let end = Deadline::after(millis(500));
+        let mut waits = 0;
+        while !end.has_passed() {
+            waits += 1;
+            assert!(!set.select(end).is_err());
+            set.modify(key, both).unwrap();
+            while set.next_ready().is_some() {
+                let (mut at, ()) = set.get_mut(key).unwrap();
+                if reads {
+                    assert_eq!(at.recv(&mut [0; 8], NONE), Io::Ready(0));
+                } else {
+                    let short = at.attempt(Op::Accept, |_| Io::<()>::Err(Errno::MFILE));
+                    assert_eq!(short, Io::WouldBlock);
+                }
+            }
+        }
+        // Reading and being told rest apart.
+        assert!(waits <= 100, "{reads}: {waits}");
+    }
+}
+
+/// Its end is always ready, and never hung up.
+#[test]
+#[cfg(target_os = "linux")]
+fn set_at_the_end_of_a_file_does_not_spin() {
+    use rustix::fs::{Mode, OFlags, open};
+    let directory = tempfile::tempdir().unwrap();
+    for direct in [OFlags::empty(), OFlags::DIRECT] {
+        let name = directory.path().join("file");
+        let Ok(file) = open(&name, OFlags::CREATE | OFlags::RDWR | direct, Mode::RWXU) else {
+            println!("skipped: this file system has no O_DIRECT");
+            continue;
+        };
+        does_not_spin(file, Interest::READABLE, |at, _| {
+            assert_eq!(at.read(&mut [0; 8]), Io::Ready(0));
+        });
+    }
+}
+
 #[test]
 fn set_on_a_liar_does_not_spin() {
     // Writable, and yet it would block.
@@ -375,8 +422,18 @@ fn set_on_an_end_that_is_read_again_and_again_does_not_spin() {
     // A message of no bytes, or the end: readiness tells, where the system can.
     if cfg!(target_os = "linux") {
         type Receive = fn(&mut At<'_, OwnedFd>) -> Io;
-        let ways: [(&str, Receive); 7] = [
+        let ways: [(&str, Receive); 10] = [
             ("recv", |at| at.recv(&mut [0; 8], NONE)),
+            // As often as there is a budget for.
+            ("recv, twice", |at| {
+                let _ = at.recv(&mut [0; 8], NONE);
+                at.recv(&mut [0; 8], NONE)
+            }),
+            ("read", |at| at.read(&mut [0; 8])),
+            ("read, twice", |at| {
+                let _ = at.read(&mut [0; 8]);
+                at.read(&mut [0; 8])
+            }),
             ("recv_with", |at| {
                 at.recv_with(&mut [MaybeUninit::uninit(); 8], NONE, |bytes| bytes.len())
             }),

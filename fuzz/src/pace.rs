@@ -534,16 +534,15 @@ fn select(
                     Event::Silent if !*said => Next::Wait,
                     Event::Silent => {
                         *said = false;
-                        pace.denied();
-                        Next::Call
+                        pace.owes()
                     }
                     Event::Ready => {
                         *said = true;
                         pace.confirmed(kernel.now)
                     }
                     _ => match pace.confirmed(kernel.now) {
-                        Next::Call => Next::Ask,
-                        rest => rest,
+                        Next::Call if !*said => Next::Ask,
+                        next => next,
                     },
                 },
                 next => next,

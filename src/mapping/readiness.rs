@@ -93,8 +93,9 @@ bitflags! {
         /// Something exceptional is waiting, such as TCP's urgent byte. Reported
         /// only where [`Interest::PRIORITY`] was asked for. Linux ends it when the
         /// byte was taken, or read past; FreeBSD and NetBSD still report it then; macOS
-        /// never does. Some files of Linux tell of an event once, by poll itself:
-        /// `/proc/self/mounts`, `/proc/sys/kernel/hostname`, PSI triggers.
+        /// never does. Some files of Linux tell of an event once, by poll itself
+        /// (`/proc/self/mounts`, `/proc/sys/kernel/hostname`, PSI triggers): ask for nothing
+        /// else beside it there, since any poll takes the event away.
         #[doc(alias = "POLLPRI")]
         const PRIORITY = 0x02;
         /// The peer has shut down its side; what it sent before can still be

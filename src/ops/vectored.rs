@@ -180,12 +180,19 @@ fn buffers_to_pass(
 /// Whether what is written in one call arrives as one.
 #[cold]
 #[inline(never)]
-pub(crate) fn keeps_messages(fd: BorrowedFd<'_>, platform: &Platform) -> Result<bool, Errno> {
+fn keeps_messages(fd: BorrowedFd<'_>, platform: &Platform) -> Result<bool, Errno> {
     match net::sockopt::socket_type(fd) {
         Ok(kind) => Ok(kind != SocketType::STREAM),
         Err(NO_SOCKET) => Ok(platform.packet_pipes && fcntl_getfl(fd)?.intersects(O_DIRECT)),
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether what is read or received comes as it was sent, so that nothing may be a message.
+#[cold]
+#[inline(never)]
+pub(crate) fn receives_messages(fd: BorrowedFd<'_>) -> bool {
+    net::sockopt::socket_type(fd).is_ok_and(|kind| kind != SocketType::STREAM)
 }
 
 /// How many of the buffers of these lengths one call of `platform` takes whole.

@@ -172,6 +172,14 @@ impl Pace {
         }
     }
 
+    /// poll was asked again, and said not ready: what it said before the rest it may say
+    /// once, so a call is due.
+    pub(crate) fn owes(&mut self) -> Next {
+        self.denied();
+        self.due = true;
+        Next::Call
+    }
+
     fn broke(&mut self, due: bool, now: u64) -> Next {
         self.broken = self.broken.saturating_add(1);
         if due && self.broken >= FORGIVEN {
@@ -277,7 +285,7 @@ impl Wait {
     /// Something was done, whatever is met then: so nothing that was promised is open.
     pub(crate) fn done(&mut self) {
         self.pace.done();
-        self.promised = false;
+        (self.promised, self.owed) = (false, false);
     }
 
     pub(crate) fn next(&mut self, event: Event, now: u64) -> Do {

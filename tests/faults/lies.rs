@@ -461,9 +461,12 @@ fn select_where_poll_tells_of_an_event_once_hands_out_each() {
     if !is_available() {
         return;
     }
-    for (interest, told) in [
-        (Interest::PRIORITY, libc::POLLPRI),
-        (Interest::READABLE, libc::POLLIN),
+    // And whoever sets the interest anew before the hand-out.
+    for (interest, told, anew) in [
+        (Interest::PRIORITY, libc::POLLPRI, false),
+        (Interest::PRIORITY, libc::POLLPRI, true),
+        (Interest::READABLE, libc::POLLIN, false),
+        (Interest::READABLE, libc::POLLIN, true),
     ] {
         let world = World::new();
         let driver = ToldOnce {
@@ -476,14 +479,20 @@ fn select_where_poll_tells_of_an_event_once_hands_out_each() {
             let mut lost = 0;
             for _ in 0..30 {
                 driver.pending.store(true, Ordering::SeqCst);
-                let found = set.select(Duration::from_millis(200));
-                lost += usize::from(!found.is_ready());
+                let mut seen = false;
+                assert!(!set.select(Duration::from_millis(200)).is_err());
+                if anew {
+                    set.modify(key, Interest::empty()).unwrap();
+                    set.modify(key, interest).unwrap();
+                }
                 while let Some((_, readiness)) = set.next_ready() {
+                    seen = true;
                     assert_eq!(readiness.is_priority(), told == libc::POLLPRI);
                     let (mut at, ()) = set.get_mut(key).unwrap();
                     // The event is looked at, and nothing says so.
                     let _ = at.attempt(Op::Recv, |_| Io::<()>::WouldBlock);
                 }
+                lost += usize::from(!seen);
             }
             lost
         };

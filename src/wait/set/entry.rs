@@ -10,7 +10,7 @@ use crate::mapping::io::Io;
 use crate::mapping::readiness::{Interest, Readiness};
 use crate::ops::descriptor::Descriptor;
 use crate::ops::poll::ready;
-use crate::ops::vectored::keeps_messages;
+use crate::ops::vectored::receives_messages;
 use crate::platform::HOST;
 use crate::platform::host::poll_flags;
 use crate::wait::clock::now;
@@ -43,6 +43,8 @@ pub(super) struct Watched<F> {
     /// Nothing is watched, or a direction is not quiet: the next wait has to find out
     /// what to watch.
     pub(super) is_troubled: bool,
+    /// What the last wait did not watch.
+    resting: Interest,
     /// What the next wait hands out, whatever poll says.
     pub(super) due: Interest,
     /// What was handed out, and no call answers.
@@ -60,6 +62,8 @@ struct Direction {
     /// What poll said when it was asked, and nobody has been told yet: some drivers say it
     /// once.
     said: Readiness,
+    /// A call read nothing after the other side had gone.
+    has_gone: bool,
 }
 
 impl Direction {
@@ -68,6 +72,7 @@ impl Direction {
         handed_out: Readiness::empty(),
         errno: None,
         said: Readiness::empty(),
+        has_gone: false,
     };
 }
 
@@ -80,6 +85,7 @@ impl<F: Descriptor> Watched<F> {
             events: PollFlags::empty(),
             is_troubled: false,
             due: Interest::empty(),
+            resting: Interest::empty(),
             unanswered: Interest::empty(),
             directions: [Direction::QUIET; 3],
         };
@@ -92,8 +98,8 @@ impl<F: Descriptor> Watched<F> {
         let mut directions = DIRECTIONS.iter().zip(&self.directions);
         let is_troubled =
             directions.any(|((part, _), it)| interest.intersects(*part) && !it.pace.is_quiet());
-        let is_troubled = is_troubled || !self.unanswered.is_empty();
-        self.watch(interest, self.due & interest, is_troubled);
+        let is_troubled = is_troubled || !(self.unanswered | self.due).is_empty();
+        self.watch(interest, self.due, is_troubled);
     }
 
     fn watch(&mut self, watch: Interest, due: Interest, is_troubled: bool) {
@@ -124,7 +130,7 @@ impl<F: Descriptor> Watched<F> {
         if !self.is_troubled {
             return wake;
         }
-        let (mut watch, mut due, mut is_troubled) = (self.interest, Interest::empty(), false);
+        let (mut resting, mut due, mut is_troubled) = (Interest::empty(), Interest::empty(), false);
         let unanswered = take(&mut self.unanswered);
         for ((part, as_if), it) in DIRECTIONS.into_iter().zip(&mut self.directions) {
             if unanswered.intersects(part) {
@@ -137,28 +143,28 @@ impl<F: Descriptor> Watched<F> {
             is_troubled = true;
             let next = match it.pace.next(now) {
                 Next::Ask => match ready(self.fd.as_fd(), part) {
-                    Io::Ready(said) => {
-                        it.said = if as_if.is_empty() { said } else { as_if };
-                        it.pace.confirmed(now)
-                    }
                     Io::WouldBlock if it.said.is_empty() => Next::Wait,
-                    // It said so before the rest, which is no promise any more.
+                    // It said so before, which is no promise any more.
                     Io::WouldBlock => {
-                        it.said = Readiness::empty();
-                        it.pace.denied();
-                        Next::Call
+                        it.said.remove(as_if);
+                        it.pace.owes()
                     }
-                    // It could not be asked, which is no denial: the wait will tell.
-                    Io::Err(_) => match it.pace.confirmed(now) {
-                        Next::Call => Next::Ask,
-                        rest => rest,
-                    },
+                    answer => {
+                        if let Io::Ready(said) = answer {
+                            it.said |= if as_if.is_empty() { said } else { as_if };
+                        }
+                        match it.pace.confirmed(now) {
+                            // It could not be asked, which is no denial: the wait will tell.
+                            Next::Call if it.said.is_empty() => Next::Ask,
+                            next => next,
+                        }
+                    }
                 },
                 next => next,
             };
             match next {
                 Next::Rest { until } => {
-                    watch.remove(part);
+                    resting.insert(part);
                     wake = wake.min(until);
                 }
                 Next::Call => {
@@ -169,7 +175,8 @@ impl<F: Descriptor> Watched<F> {
                 Next::Ask => {}
             }
         }
-        self.watch(watch, due, is_troubled);
+        self.resting = resting;
+        self.watch(self.interest - resting, due, is_troubled);
         wake
     }
 
@@ -186,7 +193,7 @@ impl<F: Descriptor> Watched<F> {
     /// what that looks like; `None` if it was due, and is no longer wanted.
     #[cold]
     pub(super) fn hand_out_more(&mut self, mut readiness: Readiness) -> Option<Readiness> {
-        let due = take(&mut self.due);
+        let due = take(&mut self.due) & self.interest;
         for ((part, as_if), it) in DIRECTIONS.into_iter().zip(&mut self.directions) {
             if due.intersects(part) {
                 it.pace.handed_out();
@@ -200,9 +207,10 @@ impl<F: Descriptor> Watched<F> {
         }
         // A direction that rests is not what a hang-up or an error was told for, and who
         // was told before is told again, beside a direction or not.
-        let called = self.watch.intersects(to_call_for(readiness));
+        let watch = self.interest - self.resting;
+        let called = watch.intersects(to_call_for(readiness));
         let [.., telling] = &self.directions;
-        let told = self.watch.intersects(TOLD) && !telling.pace.is_quiet();
+        let told = watch.intersects(TOLD) && !telling.pace.is_quiet();
         if !called || told && readiness.intersects(TELLS) {
             let all = readiness.is_invalid();
             self.unanswered = if all { Interest::all() } else { TOLD };
@@ -218,17 +226,18 @@ impl<F: Descriptor> Watched<F> {
         }
     }
 
-    /// Whether a count of 0, where there was room, is nothing done: of a read always, but
-    /// for one of a message; of a message, where the other side has gone.
+    /// Whether a count of 0, where there was room, is nothing done: always, but for one of
+    /// a message whose sender has not gone.
     #[cold]
-    pub(super) fn is_nothing(&self, op: Op) -> bool {
+    pub(super) fn is_nothing(&mut self, op: Op) -> bool {
         let gone = Readiness::HANG_UP.union(Readiness::READ_CLOSED);
-        let [reading, ..] = &self.directions;
-        let has_gone = reading.handed_out.intersects(gone);
-        match op {
-            Op::Read => has_gone || keeps_messages(self.fd.as_fd(), HOST) != Ok(true),
-            _ => has_gone && op == Op::Recv,
+        let [reading, ..] = &mut self.directions;
+        // What the first call was told is true of the next one.
+        if !reading.handed_out.is_empty() {
+            reading.has_gone = reading.handed_out.intersects(gone);
         }
+        let receives = matches!(op, Op::Read | Op::Recv);
+        receives && (reading.has_gone || !receives_messages(self.fd.as_fd()))
     }
 
     /// The errno for which a direction rests.
@@ -255,7 +264,7 @@ impl<F: Descriptor> Watched<F> {
         };
         let promised = to_call_for(take(&mut direction.handed_out)).intersects(asked);
         if broken == Answer::Done {
-            direction.pace.done();
+            *direction = Direction::QUIET;
         }
         let answer = match told {
             Some(answer @ (Answer::Again | Answer::BackOff)) => answer,
