@@ -52,6 +52,8 @@ struct Direction {
     wakes: u32,
     /// A call is to be made again, whatever poll says.
     due: bool,
+    /// poll said ready when it was asked, so it is handed out once whatever it says then.
+    said: bool,
 }
 
 impl Direction {
@@ -368,21 +370,25 @@ impl<'a, S: Storage> Program<'a, S> {
             };
             let (readiness, watched) = (says(entry.interest), entry.watched());
             // Asked after one lie, poll says that it is not ready: it is honest.
+            let mut owed = false;
             for (part, direction) in [
                 (Interest::READABLE, &mut entry.reading),
                 (Interest::WRITABLE, &mut entry.writing),
             ] {
                 let asked = watched.contains(part) && direction.broken == 1;
-                if asked && says(part).is_empty() {
+                if asked && !says(part).is_empty() {
+                    direction.said = true;
+                } else if asked {
                     direction.broken = 0;
                 }
+                owed |= direction.said;
             }
             let must = !says(watched).is_empty();
-            if must || watched != entry.interest {
+            if must || owed || watched != entry.interest {
                 self.found.push(Found {
                     key: entry.key,
                     readiness,
-                    exactly: watched == entry.interest,
+                    exactly: !owed && watched == entry.interest,
                     must,
                 });
             }
@@ -429,6 +435,8 @@ impl<'a, S: Storage> Program<'a, S> {
         // Though it may be asked for only later.
         entry.reading.promised = readiness.is_readable();
         entry.writing.promised = readiness.is_writable();
+        entry.reading.said &= !readiness.is_readable();
+        entry.writing.said &= !readiness.is_writable();
         entry.reading.due &= !reads;
         entry.writing.due &= !writes;
         entry.told |= !reads && !writes || !found.exactly;
