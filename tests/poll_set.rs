@@ -842,6 +842,8 @@ impl<S: Storage> Model<S> {
                     Some(_) => Io::Ready(1),
                     None => Io::Err(Errno::PIPE),
                 };
+                // An error that stays is one that nothing comes of.
+                socket.may_rest |= sent.is_err();
                 return assert_eq!(sent, expected);
             }
         };
