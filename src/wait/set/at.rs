@@ -36,8 +36,10 @@ use crate::wait::pace::Answer;
 ///
 /// Of `read` and all that receive, 0 bytes are the answer as ever, and an end that is read
 /// again and again is handed out at a slowing pace. So it is with a FIFO without a writer,
-/// and a terminal that has nothing yet. [`attempt`](Self::attempt) does not count bytes: take
-/// the descriptor out of the set at its end.
+/// and a terminal that has nothing yet. So it is with an empty record of a SEQPACKET whose
+/// peer has gone, which cannot be told from the end: what comes after it is late by a rest.
+/// [`attempt`](Self::attempt) does not count bytes: take the descriptor out of the set at its
+/// end.
 ///
 /// A call that is made on [`fd`](Self::fd) past this is not remembered: right for one
 /// that has nothing to do with readiness.
