@@ -355,29 +355,10 @@ fn set_on_a_fifo_whose_writer_left_does_not_spin_and_serves_the_next() {
     assert_eq!(set.select(Duration::from_millis(20)), Io::WouldBlock);
 }
 
-/// A pseudo-terminal: its two sides, of which the second is raw.
-fn terminal(least: u8) -> (OwnedFd, OwnedFd) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap();
-    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
-    let theirs = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).unwrap();
-    let mut mode = tcgetattr(&theirs).unwrap();
-    mode.make_raw();
-    mode.special_codes[SpecialCodeIndex::VMIN] = least;
-    tcsetattr(&theirs, OptionalActions::Now, &mode).unwrap();
-    set_nonblocking(&ours, true).unwrap();
-    set_nonblocking(&theirs, true).unwrap();
-    (ours, theirs)
-}
-
 /// With VMIN = 0 nothing is 0 bytes, which `until` hands on; poll is honest.
 #[test]
 fn waits_on_a_terminal_that_reads_nothing_as_0_do_not_spin() {
-    let (ours, theirs) = terminal(0);
+    let (ours, theirs) = common::terminal(Some(0));
     assert_eq!(until(&theirs, TIME).read(&mut [0; 8]), Io::Ready(0));
     uses_little("until, VMIN = 0", |end| {
         // The loop for it: not `read`, which does not wait, but the wait first.

@@ -7,9 +7,8 @@ mod common;
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
-use std::ptr::null_mut;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -214,32 +213,9 @@ fn ready_zero_of_a_fifo_is_no_end_that_lasts() {
     reader.ends_after(3);
 }
 
-/// A terminal's two ends; the second gives what is typed into the first, at once if it
-/// is `raw`, and line by line if not. A raw one has this VMIN.
-fn open_terminal(raw: Option<u8>) -> (File, OwnedFd) {
-    #![allow(unsafe_code, reason = "terminals have no safe interface here")]
-    let (mut master, mut slave) = (-1, -1);
-    // SAFETY: the calls fill in what they are given, and the descriptors are new.
-    let (master, slave) = unsafe {
-        let made = libc::openpty(&mut master, &mut slave, null_mut(), null_mut(), null_mut());
-        assert_eq!(made, 0);
-        if let Some(least) = raw {
-            let mut modes: libc::termios = std::mem::zeroed();
-            assert_eq!(libc::tcgetattr(slave, &mut modes), 0);
-            libc::cfmakeraw(&mut modes);
-            modes.c_cc[libc::VMIN] = least;
-            modes.c_cc[libc::VTIME] = 0;
-            assert_eq!(libc::tcsetattr(slave, libc::TCSANOW, &modes), 0);
-        }
-        (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave))
-    };
-    set_nonblocking(&slave, true).unwrap();
-    (master, slave)
-}
-
 #[test]
 fn ready_zero_of_a_terminal_with_vmin_0_is_nothing_yet() {
-    let (mut master, slave) = open_terminal(Some(0));
+    let (mut master, slave) = common::terminal(Some(0));
     for _ in 0..3 {
         assert_eq!(read(&slave, &mut [0; 8]), Io::Ready(0));
         assert_eq!(ready(&slave, Interest::READABLE), Io::WouldBlock);
@@ -255,7 +231,7 @@ fn ready_zero_of_a_terminal_with_vmin_0_is_nothing_yet() {
 
 #[test]
 fn ready_zero_of_a_terminal_after_ctrl_d_is_told_once() {
-    let (mut master, slave) = open_terminal(None);
+    let (mut master, slave) = common::terminal(None);
     let reader = Reader::start(slave, terminal);
     master.write_all(b"one\n").unwrap();
     reader.takes(b"one\n");
@@ -271,7 +247,7 @@ fn ready_zero_of_a_terminal_after_ctrl_d_is_told_once() {
 
 #[test]
 fn read_of_a_terminal_with_a_vmin_above_what_is_typed_gives_it_unasked() {
-    let (mut master, slave) = open_terminal(Some(2));
+    let (mut master, slave) = common::terminal(Some(2));
     assert_eq!(read(&slave, &mut [0; 8]), Io::WouldBlock);
     master.write_all(b"!").unwrap();
     // The terminal's input is handed on by a worker of the kernel.

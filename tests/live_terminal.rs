@@ -6,16 +6,17 @@
 
 mod common;
 
+use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::zeroed;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{alone, start, within_deadline};
+use common::{alone, command, start, within_deadline};
 use wouldblock::{
     Deadline, Errno, Inline, Interest, Io, Op, Outcome, PollSet, read, readv, set_nonblocking,
     until, write, write_all, writev,
@@ -32,19 +33,18 @@ extern "C" fn count(_: libc::c_int) {
 
 /// A terminal that is this session's, and its other end. Writing to it in the
 /// background is answered by a signal.
-fn terminal() -> (OwnedFd, OwnedFd) {
-    let (mut master, mut slave) = (-1, -1);
-    // SAFETY: the calls fill in what they are given, and the descriptors are new.
+fn terminal() -> (File, OwnedFd) {
+    // SAFETY: the calls fill in what they are given.
     unsafe {
         assert_ne!(libc::setsid(), -1);
-        let made = libc::openpty(&mut master, &mut slave, null_mut(), null_mut(), null_mut());
-        assert_eq!(made, 0);
-        assert_eq!(libc::ioctl(slave, libc::TIOCSCTTY, 0), 0);
+        let (master, slave) = common::terminal(None);
+        let fd = slave.as_raw_fd();
+        assert_eq!(libc::ioctl(fd, libc::TIOCSCTTY, 0), 0);
         let mut modes: libc::termios = zeroed();
-        assert_eq!(libc::tcgetattr(slave, &mut modes), 0);
+        assert_eq!(libc::tcgetattr(fd, &mut modes), 0);
         modes.c_lflag |= libc::TOSTOP;
-        assert_eq!(libc::tcsetattr(slave, libc::TCSANOW, &modes), 0);
-        (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave))
+        assert_eq!(libc::tcsetattr(fd, libc::TCSANOW, &modes), 0);
+        (master, slave)
     }
 }
 
@@ -87,7 +87,7 @@ fn in_the_background(test: &'static str, body: impl FnOnce(BorrowedFd<'_>)) {
         assert_eq!(write(&master, b"line\n"), Io::Ready(5));
         // Its end would be a hang-up, which ends this process.
         std::mem::forget(master);
-        let mut child = Command::new(std::env::current_exe().unwrap());
+        let mut child = command(std::env::current_exe().unwrap());
         child.args(["--exact", test, "--test-threads=1"]);
         child.env(ROLE, "1").stdin(slave).stdout(Stdio::piped());
         let child = start(child.process_group(0));

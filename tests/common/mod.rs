@@ -360,6 +360,32 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// A terminal's two ends; the second gives what is typed into the first, at once if it
+/// is `raw`, and line by line if not. A raw one has this VMIN.
+#[cfg(target_os = "linux")]
+pub(crate) fn terminal(raw: Option<u8>) -> (File, OwnedFd) {
+    #![allow(unsafe_code, reason = "terminals have no safe interface here")]
+    use std::os::fd::FromRawFd;
+    use std::ptr::null_mut;
+    let (mut master, mut slave) = (-1, -1);
+    // SAFETY: the calls fill in what they are given, and the descriptors are new.
+    let (master, slave) = unsafe {
+        let made = libc::openpty(&mut master, &mut slave, null_mut(), null_mut(), null_mut());
+        assert_eq!(made, 0);
+        if let Some(least) = raw {
+            let mut modes: libc::termios = std::mem::zeroed();
+            assert_eq!(libc::tcgetattr(slave, &mut modes), 0);
+            libc::cfmakeraw(&mut modes);
+            modes.c_cc[libc::VMIN] = least;
+            modes.c_cc[libc::VTIME] = 0;
+            assert_eq!(libc::tcsetattr(slave, libc::TCSANOW, &modes), 0);
+        }
+        (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave))
+    };
+    set_nonblocking(&slave, true).unwrap();
+    (master, slave)
+}
+
 /// A descriptor that is open nowhere, and whose number no other takes: rustix's
 /// placeholders are negative, which `poll` ignores.
 pub(crate) fn dead_descriptor() -> BorrowedFd<'static> {
