@@ -125,11 +125,14 @@ impl Peer {
 
 // ---- by hand ----
 
-/// poll, as somebody does who has only rustix.
+/// poll, as somebody does who has only rustix. With a time, as all waits here have one:
+/// the kernel's timer is a fifth of what a short wait takes of a processor.
 fn wait_by_hand(fd: &OwnedFd, flags: PollFlags) {
     let mut fds = [PollFd::new(fd, flags)];
+    let most = Timespec::try_from(DEADLINE).unwrap();
     loop {
-        match rustix::event::poll(&mut fds, None) {
+        match rustix::event::poll(&mut fds, Some(&most)) {
+            Ok(0) => panic!("poll: nothing in {DEADLINE:?}"),
             Ok(_) => return,
             Err(Errno::INTR) => {}
             Err(errno) => panic!("poll: {errno}"),
