@@ -24,6 +24,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::{Duration, Instant};
 
 use common::{alone, set_option, tcp_pair, thread_cpu_time, wait_to_read};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use wouldblock::{
     At, Deadline, Errno, Inline, Interest, Io, Op, PollSet, Readiness, RecvFlags, Retry, SendFlags,
     SocketAddrUnix, recv, send, send_to, set_nonblocking, until, write,
@@ -454,16 +455,12 @@ fn waits_without_a_local_port_do_not_spin() {
 #[cfg(wouldblock_has = "in_flight_errors")]
 fn waits_with_too_many_descriptors_in_flight_do_not_spin() {
     let body = || {
-        // SAFETY: takes no pointers that live on; the process is this test's alone.
-        let changed = unsafe {
-            let few = libc::rlimit {
-                rlim_cur: 64,
-                rlim_max: 64,
-            };
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const few);
-            libc::setgid(65534) == 0 && libc::setuid(65534) == 0
+        let few = Rlimit {
+            current: Some(64),
+            maximum: Some(64),
         };
-        if !changed {
+        setrlimit(Resource::Nofile, few).unwrap();
+        if !common::become_a_user_of_its_own() {
             return eprintln!("not checked: cannot be another user");
         }
         let (ours, theirs) = UnixStream::pair().unwrap();

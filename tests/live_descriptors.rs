@@ -466,7 +466,7 @@ fn c09_toomanyrefs_in_flight_says_back_off_and_passes() {
             maximum: Some(64),
         };
         setrlimit(Resource::Nofile, limits).unwrap();
-        become_nobody();
+        assert!(common::become_a_user_of_its_own());
         let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, None);
         let (ours, theirs) = pair.unwrap();
         let file = File::open("/dev/null").unwrap();
@@ -490,16 +490,4 @@ fn c09_toomanyrefs_in_flight_says_back_off_and_passes() {
         }
         assert_eq!(send(), Io::Ready(1));
     });
-}
-
-/// The superuser has no such limit.
-#[cfg(wouldblock_has = "in_flight_errors")]
-fn become_nobody() {
-    #![allow(unsafe_code, reason = "rustix has no safe form for the whole process")]
-    // SAFETY: they change who this process is, and touch no memory.
-    unsafe {
-        if libc::geteuid() == 0 {
-            assert_eq!((libc::setgid(65534), libc::setuid(65534)), (0, 0));
-        }
-    }
 }

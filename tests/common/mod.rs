@@ -386,6 +386,18 @@ pub(crate) fn terminal(raw: Option<u8>) -> (File, OwnedFd) {
     (master, slave)
 }
 
+/// Makes the superuser's process one of a user that no other process has: the superuser
+/// may have any number of descriptors in flight, and all processes of a user are counted
+/// together. Returns whether it is no superuser's now.
+#[cfg(wouldblock_has = "in_flight_errors")]
+pub(crate) fn become_a_user_of_its_own() -> bool {
+    #![allow(unsafe_code, reason = "rustix has no safe form for the whole process")]
+    // Within the 65536 that a container may have.
+    let id = 40_000 + std::process::id() % 20_000;
+    // SAFETY: they change who this process is, and touch no memory.
+    unsafe { libc::getuid() != 0 || (libc::setgid(id) == 0 && libc::setuid(id) == 0) }
+}
+
 /// A descriptor that is open nowhere, and whose number no other takes: rustix's
 /// placeholders are negative, which `poll` ignores.
 pub(crate) fn dead_descriptor() -> BorrowedFd<'static> {
